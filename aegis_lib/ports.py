@@ -1,0 +1,76 @@
+"""What services need from the outside, as protocols. Adapters and stores implement them; tests fake them.
+
+No implementation lives here, and no name of a vendor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from aegis_lib.alerts.model import Message, Receipt
+from aegis_lib.memory.model import Episode, Importance
+
+
+class EpisodicMemory(Protocol):
+    """The agent's event memory, the table `episodic_memory`."""
+
+    def record(
+        self,
+        event_type: str,
+        summary: str,
+        details: Mapping[str, Any] | None = None,
+        importance: Importance = Importance.MEDIUM,
+        tags: Sequence[str] = (),
+        *,
+        context: Mapping[str, Any] | None = None,
+        decision: str | None = None,
+        timestamp: datetime | None = None,
+        key: str | None = None,
+    ) -> int | None:
+        """Store an event and return its id.
+
+        `timestamp` defaults to now. With a `key` that is already stored nothing is written and the
+        stored row's id is returned. None means that the event is spooled until the database is back.
+        """
+
+    def recall_recent(self, limit: int = 10, event_type: str | None = None) -> list[Episode]:
+        """The newest events first, at most `limit` (1 to 1000), of one type where given."""
+
+    def find_similar(self, embedding: Sequence[float], limit: int = 10) -> list[tuple[Episode, float]]:
+        """Events nearest to a vector of 1536 numbers, with cosine similarity (-1 to 1), best first."""
+
+
+class StateStore(Protocol):
+    """The key-value table `state`: last known facts, overwritten in place."""
+
+    def get(self, key: str) -> str | None:
+        """The value, or None."""
+
+    def set(self, key: str, value: str) -> None:
+        """Store the value and the time it was set."""
+
+
+class Notifier(Protocol):
+    """Delivers messages to people."""
+
+    def send(self, message: Message) -> tuple[Receipt, ...]:
+        """Deliver to every channel of the message's audience, each on its own.
+
+        Raises:
+            DependencyUnavailable: every channel failed and at least one failure was transient.
+            PermanentFailure: every channel refused for good.
+        """
+
+
+class DatabaseProbe(Protocol):
+    """Asks the database for a sign of life."""
+
+    def ping(self) -> timedelta:
+        """Run `SELECT 1` on a fresh connection and return the time it took.
+
+        Raises:
+            DependencyUnavailable: no answer within the time-out.
+            Misconfigured: the server refused the user, the password or the database name.
+        """

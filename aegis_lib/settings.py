@@ -1,0 +1,252 @@
+"""One settings class per outside system, read from the environment and `.env`. Nothing is read at import.
+
+Every variable `NAME` may instead come from the file named by `NAME_FILE`, so that a secret need not stand
+in the environment. Both at once, an unreadable file, and a placeholder left from `.env.example` are errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from aegis_lib.errors import Misconfigured
+
+_PLACEHOLDER = re.compile(r"^(change[-_ ]?me|your[-_ ].*|<.*>|xxx+|replace[-_ ]?me.*)$", re.IGNORECASE)
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Reads `NAME_FILE` for each field whose variable is NAME."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        variable = (field.validation_alias or field_name).upper()
+        named = _lookup(f"{variable}_FILE", self.settings_cls)
+        if named is None:
+            return None, variable, False
+        if _lookup(variable, self.settings_cls) is not None:
+            raise Misconfigured(f"{variable}_FILE", f"{variable} is set as well.", "keep one of the two.")
+        try:
+            return Path(named).read_text(encoding="utf-8").strip(), variable, False
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise Misconfigured(
+                f"{variable}_FILE", f"{named} cannot be read: {reason}.", "name a readable text file."
+            ) from error
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, field in self.settings_cls.model_fields.items():
+            value, variable, _ = self.get_field_value(field, name)
+            if value is not None:
+                found[variable.lower()] = value
+        return found
+
+
+def _lookup(variable: str, settings: type[BaseSettings]) -> str | None:
+    if os.environ.get(variable):
+        return os.environ[variable]
+    lines = DotEnvSettingsSource(settings).env_vars
+    return lines.get(variable.lower()) or None
+
+
+class Settings(BaseSettings):
+    """Base: names are the environment's, empty means unset, a bad value is a `Misconfigured`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            name = str(first["loc"][0]).upper() if first["loc"] else type(self).__name__
+            raise Misconfigured(name, f"{first['msg']}.", "correct it in the environment or .env.") from None
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if isinstance(plain, str) and _PLACEHOLDER.match(plain):
+                variable = str(field.validation_alias or name).upper()
+                raise Misconfigured(variable, "still holds the example's placeholder.", "set the real value.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _FileSource(settings_cls), env_settings, dotenv_settings
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/aegis` for root; else the platform's place for a user's application data."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/aegis")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "aegis"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "aegis"
+
+
+class InstallationSettings(Settings):
+    """Where this installation keeps its things and listens.
+
+    `AEGIS_DATA_DIR` holds everything that must survive; `AEGIS_PORT` (1 to 65535) is the loopback port of
+    the Prefect API and UI; `AEGIS_CONFIG` is the file that says what to watch.
+    """
+
+    data_dir: Path = Field(default_factory=default_data_dir, validation_alias="aegis_data_dir")
+    port: int = Field(default=4200, ge=1, le=65535, validation_alias="aegis_port")
+    config: Path = Field(default=Path("aegis.yaml"), validation_alias="aegis_config")
+
+    @property
+    def root(self) -> Path:
+        """The data directory, absolute."""
+        return self.data_dir.expanduser().resolve()
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where records wait while the database is away."""
+        return self.root / "spool"
+
+    @property
+    def postgres_socket_dir(self) -> Path:
+        """Directory of the embedded server's socket; short enough for a socket address (107 bytes)."""
+        usual = self.root / "postgres" / "run"
+        if len(os.fsencode(usual)) <= 80:
+            return usual
+        return Path("/tmp") / f"aegis-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}"  # noqa: S108
+
+    @property
+    def postgres_password_file(self) -> Path:
+        """Password of the embedded server, made at its first start; mode 0600."""
+        return self.root / "secrets" / "postgres_password"
+
+
+class DatabaseSettings(Settings):
+    """The database of the jobs: an ordinary PostgreSQL where `POSTGRES_HOST` is set, else the embedded one.
+
+    Time-outs are in seconds.
+    """
+
+    host: str | None = Field(default=None, validation_alias="postgres_host")
+    port: int = Field(default=5432, ge=1, le=65535, validation_alias="postgres_port")
+    user: str = Field(default="aegis", validation_alias="postgres_user")
+    password: SecretStr | None = Field(default=None, validation_alias="postgres_password")
+    name: str = Field(default="aegis", validation_alias="postgres_db")
+    prefect_name: str = Field(default="prefect", validation_alias="postgres_prefect_db")
+    connect_timeout_seconds: int = Field(default=5, ge=1, le=60, validation_alias="postgres_connect_timeout")
+
+    @property
+    def embedded(self) -> bool:
+        """Whether `aegis up` runs the server itself."""
+        return self.host is None
+
+    def connection(self, installation: InstallationSettings | None = None) -> dict[str, str | int]:
+        """Keyword arguments of `psycopg.connect`. The embedded server's password is read from its file.
+
+        Raises:
+            Misconfigured: the embedded server was never started, so that there is no password yet.
+        """
+        common: dict[str, str | int] = {
+            "dbname": self.name,
+            "connect_timeout": self.connect_timeout_seconds,
+            "application_name": "aegis",
+        }
+        if not self.embedded:
+            secret = {"password": self.password.get_secret_value()} if self.password else {}
+            return {**common, "host": self.host or "", "port": self.port, "user": self.user, **secret}
+        place = installation or InstallationSettings()
+        try:
+            password = place.postgres_password_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise Misconfigured(
+                "POSTGRES_HOST",
+                f"is not set, and the embedded PostgreSQL of {place.root} has no readable password file "
+                f"({error.strerror}).",
+                "run `aegis up` first, point AEGIS_DATA_DIR at its data, or set POSTGRES_HOST.",
+            ) from error
+        return {
+            **common,
+            "host": str(place.postgres_socket_dir),
+            "user": "aegis",
+            "password": password,
+        }
+
+
+class DockerSettings(Settings):
+    """The Docker engines to watch.
+
+    `DOCKER_HOSTS` is a comma-separated list of `unix://`, `tcp://` and `ssh://` addresses, each optionally
+    `name=address`; empty means the local socket. The time-out is in seconds, per call.
+    """
+
+    hosts: str = Field(default="", validation_alias="docker_hosts")
+    timeout_seconds: float = Field(default=10, gt=0, le=120, validation_alias="docker_timeout")
+
+
+class DiscordSettings(Settings):
+    """Discord, as a bot (`DISCORD_BOT_TOKEN` and channel ids) or by an incoming webhook."""
+
+    bot_token: SecretStr | None = Field(default=None, validation_alias="discord_bot_token")
+    alerts_channel: str | None = Field(default=None, validation_alias="discord_alerts_channel")
+    journal_channel: str | None = Field(default=None, validation_alias="discord_journal_channel")
+    webhook_url: SecretStr | None = Field(default=None, validation_alias="discord_webhook_url")
+    api_url: str = Field(default="https://discord.com/api/v10", validation_alias="discord_api_url")
+
+
+class TelegramSettings(Settings):
+    """A Telegram bot and the chat it writes to."""
+
+    bot_token: SecretStr | None = Field(default=None, validation_alias="telegram_bot_token")
+    chat_id: str | None = Field(default=None, validation_alias="telegram_chat_id")
+    api_url: str = Field(default="https://api.telegram.org", validation_alias="telegram_api_url")
+
+
+class AlertUrlSettings(Settings):
+    """Further services, as Apprise URLs separated by spaces or new lines. They contain secrets."""
+
+    urls: SecretStr | None = Field(default=None, validation_alias="alert_urls")
+
+
+class HeartbeatSettings(Settings):
+    """A dead-man's switch, pinged only while the health check is green."""
+
+    url: SecretStr | None = Field(default=None, validation_alias="heartbeat_url")
+    timeout_seconds: float = Field(default=10, gt=0, le=60, validation_alias="heartbeat_timeout")
+
+
+class JournalSettings(Settings):
+    """Where the evening digest is written, one file a day."""
+
+    directory: Path = Field(default=Path("~/memory/journal"), validation_alias="aegis_journal_dir")
+
+
+class OllamaSettings(Settings):
+    """A local model server, used for embeddings."""
+
+    host: str | None = Field(default=None, validation_alias="ollama_host")
+    embedding_model: str = Field(default="nomic-embed-text", validation_alias="ollama_embedding_model")
+    timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="ollama_timeout")
+
+
+class LogSettings(Settings):
+    """How much the processes of `aegis` say."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", validation_alias="aegis_log_level"
+    )
