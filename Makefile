@@ -1,0 +1,63 @@
+# Everything runs from .venv, which `make venv` creates. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: .venv/.installed ## create .venv with everything pinned in requirements.lock
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make venv PYTHON=python3.11" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: up
+up: venv ## run everything: PostgreSQL, Prefect server, worker, all jobs (Ctrl-C stops)
+	$(BIN)/aegis up
+
+.PHONY: down
+down: venv ## stop what `make up` runs in another terminal
+	$(BIN)/aegis down
+
+.PHONY: test
+test: venv ## run all tests; parts whose component is missing are skipped and say so
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: venv ## format, lint, types, unit and architecture tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit tests/architecture
+
+.PHONY: format
+format: venv ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: venv ## pin dependencies in requirements.lock (keeps pins that still fit; UPGRADE=--upgrade renews all)
+	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
+
+.PHONY: generate
+generate: venv ## renew what is derived: README job table, schema.sql, aegis.yaml schema
+	$(BIN)/python -m deployments.catalogue readme
+	$(BIN)/python -m aegis_lib.db.migrate schema
+	$(BIN)/python -m aegis_lib.config schema
+
+.PHONY: bench
+bench: venv ## measure every published figure (about ten minutes)
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/memory_cleanup.py
+	$(BIN)/python bench/docker_cycle.py
+
+.PHONY: clean
+clean: ## remove .venv and caches; no data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache *.egg-info
