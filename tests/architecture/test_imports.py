@@ -1,0 +1,98 @@
+"""The directions of imports, as a table. A row names modules and what none of them may import."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.architecture.source import Module, matching, modules
+
+IO_LIBRARIES = ("httpx", "docker", "psycopg", "playwright", "aiosql", "alembic", "sqlalchemy", "apprise", "requests")
+AREAS = ("memory", "health", "containers", "digest", "alerts")
+SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
+
+FORBIDDEN = {
+    "models know only values": (
+        tuple(f"aegis_lib/{area}/model.py" for area in AREAS),
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", *SERVICES, *IO_LIBRARIES),
+    ),
+    "policies decide without I/O, clock, settings or logs": (
+        tuple(f"aegis_lib/{area}/policy.py" for area in AREAS),
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "logging", "os", "time", "pathlib", *IO_LIBRARIES),
+    ),
+    "services know ports, not what implements them": (
+        tuple(f"aegis_lib/{area}/service.py" for area in AREAS),
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+         "aegis_lib.config", *IO_LIBRARIES),
+    ),
+    "adapters and stores know no service": (
+        ("aegis_lib/adapters/*.py", "aegis_lib/adapters/notify/*.py", "aegis_lib/db/*.py"),
+        ("prefect", "flows", "deployments", *(name for name in SERVICES if not name.endswith("policy"))),
+    ),
+    "the product knows neither Prefect nor its flows": (
+        ("aegis_lib/*.py", "aegis_lib/*/*.py", "aegis_lib/*/*/*.py"),
+        ("prefect", "flows", "deployments"),
+    ),
+    "flows open adapters, they do not use libraries": (
+        ("flows/*.py",),
+        ("deployments", "httpx", "docker", "psycopg", "playwright", "aiosql", "alembic"),
+    ),
+    "what talks to the server knows no business": (
+        ("deployments/*.py", "deployments/*/*.py"),
+        ("flows", *SERVICES),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", FORBIDDEN, ids=lambda rule: rule.replace(" ", "-"))
+def test_directions_of_imports_hold(rule: str) -> None:
+    files, forbidden = FORBIDDEN[rule]
+    broken = {m.name: sorted(m.imports_any(*forbidden)) for m in matching(*files) if m.imports_any(*forbidden)}
+    assert not broken, f"{rule}: {broken}"
+
+
+def test_no_flow_imports_another_flow() -> None:
+    broken = [
+        (m.name, other)
+        for m in matching("flows/*.py")
+        for other in m.imports_any("flows")
+        if not other.split(".")[1:2] or not other.split(".")[1].startswith("_")
+        if other not in {"flows", "flows._open", "flows._policy"}
+    ]
+    assert not broken
+
+
+def test_adapters_do_not_import_each_other() -> None:
+    broken = []
+    for module in matching("aegis_lib/adapters/*.py", "aegis_lib/adapters/notify/*.py"):
+        room = module.name.split(".")[2]
+        broken += [(module.name, other) for other in module.imports_any("aegis_lib.adapters")
+                   if len(other.split(".")) > 2 and other.split(".")[2] != room]  # fmt: skip
+    assert not broken
+
+
+def test_one_area_does_not_call_the_service_of_another() -> None:
+    broken = []
+    for module in modules():
+        parts = module.name.split(".")
+        if parts[0] == "aegis_lib" and len(parts) > 2 and parts[1] in AREAS:
+            broken += [(module.name, other) for other in module.imports_any(*SERVICES)
+                       if other.split(".")[1] != parts[1]]  # fmt: skip
+    assert not broken
+
+
+def test_the_areas_named_here_are_the_areas_there_are() -> None:
+    found = {m.name.split(".")[1] for m in modules() if m.path.name == "model.py"}
+    assert found == set(AREAS), "add the new area to AREAS so that the rules hold for it too"
+
+
+def _prefect_privates(module: Module) -> set[str]:
+    return {
+        name for name in module.imports_any("prefect") if any(part.startswith("_") for part in name.split("."))
+    }
+
+
+def test_no_private_name_of_prefect_is_imported() -> None:
+    broken = {m.name: _prefect_privates(m) for m in modules() if _prefect_privates(m)}
+    assert not broken
