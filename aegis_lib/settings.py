@@ -250,3 +250,16 @@ class LogSettings(Settings):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", validation_alias="aegis_log_level"
     )
+
+
+class PrefectApiSettings(Settings):
+    """How to reach the Prefect server's API. The names are Prefect's own; the time-out is in seconds.
+
+    Without `PREFECT_API_URL` the server of this machine is meant, on `AEGIS_PORT`.
+    """
+
+    url: str | None = Field(default=None, validation_alias="prefect_api_url")
+    auth_string: SecretStr | None = Field(default=None, validation_alias="prefect_api_auth_string")
+    ssl_cert_file: Path | None = Field(default=None, validation_alias="prefect_api_ssl_cert_file")
+    timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="prefect_api_request_timeout")
+    port: int | None = Field(default=None, ge=1, le=65535, validation_alias="aegis_port")
