@@ -83,7 +83,7 @@ def set_level(level: Level) -> None:
 
 
 def configure(level: Level = "INFO", stream: TextIO | None = None) -> None:
-    """Print log lines with their time to `stream` (default: standard error). A second call replaces the first.
+    """Print log lines with their time to `stream` (default: standard error). Calling it again replaces it.
 
     Lines of ours are shown from `level` up, those of libraries from WARNING up. Not for Prefect runs, where
     Prefect has installed its own handlers.
