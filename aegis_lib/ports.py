@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from aegis_lib.alerts.model import Message, Receipt
 from aegis_lib.memory.model import Episode, Importance
+from aegis_lib.tasks.model import Task, TaskStatus
 
 
 class EpisodicMemory(Protocol):
@@ -74,3 +75,53 @@ class DatabaseProbe(Protocol):
             DependencyUnavailable: no answer within the time-out.
             Misconfigured: the server refused the user, the password or the database name.
         """
+
+
+class ExpiringMemory(Protocol):
+    """The part of the event memory that is allowed to be forgotten: importance `low`, nothing else."""
+
+    def count_expired(self, before: datetime, spare_unsynced: bool = False) -> int:
+        """How many low-importance events are older than `before`; see `delete_expired`."""
+
+    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> int:
+        """Delete one batch of at most `limit` low-importance events older than `before`; return its size.
+
+        With `spare_unsynced`, events that the knowledge graph has not read yet stay. An event of
+        unknown time never expires. Fewer than `limit` means that nothing is left, or that the rest is
+        held by another transaction right now.
+        """
+
+
+class TaskList(Protocol):
+    """The list of things to do, the table `tasks`."""
+
+    def add(
+        self,
+        title: str,
+        *,
+        details: str = "",
+        priority: int = 2,
+        source: str = "aegis",
+        source_key: str | None = None,
+        due_at: datetime | None = None,
+        created_at: datetime | None = None,
+    ) -> int:
+        """Add a pending task and return its id; `priority` is 0 (highest) to 4.
+
+        With a `source_key` that is already stored nothing is written and the stored task's id returned.
+        """
+
+    def set_status(self, task_id: int, status: TaskStatus, at: datetime) -> bool:
+        """Move a task that is not over yet to another status; False when there is no such task."""
+
+    def counts(self) -> dict[TaskStatus, int]:
+        """How many tasks stand in each status, every status named."""
+
+    def completed(self, start: datetime, end: datetime, limit: int = 100) -> list[Task]:
+        """Tasks completed in [start, end), oldest first, at most `limit` (1 to 1000)."""
+
+    def failed(self, start: datetime, end: datetime, limit: int = 100) -> list[Task]:
+        """Tasks failed in [start, end), oldest first, at most `limit` (1 to 1000)."""
+
+    def pending(self, limit: int = 100) -> list[Task]:
+        """Pending tasks by priority, then due date (none last), then age; at most `limit` (1 to 1000)."""
