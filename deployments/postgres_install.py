@@ -60,8 +60,9 @@ def server_account() -> Account | None:
     if known := _account(_FALLBACK_USER):
         return known
     raise PermanentFailure(
-        f"Embedded PostgreSQL cannot run as root and has no user to run as: {problem}. Fix: make a system user "
-        f"named {SYSTEM_USER}, run aegis as an ordinary user, or set POSTGRES_HOST to a server you have."
+        f"Embedded PostgreSQL cannot run as root and has no user to run as: {problem}. "
+        f"Fix: make a system user named {SYSTEM_USER}, run aegis as an ordinary user, or set "
+        "POSTGRES_HOST to a server you have."
     )
 
 
