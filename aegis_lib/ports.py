@@ -6,10 +6,12 @@ No implementation lives here, and no name of a vendor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from aegis_lib.alerts.model import Message, Receipt
+from aegis_lib.health.model import Outage, Stage
 from aegis_lib.memory.model import Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
@@ -125,3 +127,49 @@ class TaskList(Protocol):
 
     def pending(self, limit: int = 100) -> list[Task]:
         """Pending tasks by priority, then due date (none last), then age; at most `limit` (1 to 1000)."""
+
+
+class OutageMemory(Protocol):
+    """Remembers on this host that the database is away. What changes something is called under `hold`."""
+
+    def hold(self) -> AbstractContextManager[bool]:
+        """Be the one check that acts now; False when another process is. Freed when the holder dies.
+
+        Raises:
+            PermanentFailure: the place cannot be used.
+        """
+
+    def current(self) -> Outage | None:
+        """The outage that is not closed yet, or None."""
+
+    def open(self, outage: Outage) -> None:
+        """Remember a new outage. Raises `PermanentFailure` when it cannot."""
+
+    def advance(self, outage: Outage, stage: Stage, until: datetime | None = None) -> Outage:
+        """Remember that the outage has come further. Raises `PermanentFailure` when it cannot."""
+
+    def close(self, outage: Outage) -> None:
+        """Forget the outage. Raises `PermanentFailure` when it cannot."""
+
+
+class Heart(Protocol):
+    """A dead-man's switch that raises an alarm elsewhere when it hears nothing."""
+
+    def ping(self) -> None:
+        """Say that all is well.
+
+        Raises:
+            DependencyUnavailable: it did not answer.
+            Misconfigured: it does not know us.
+        """
+
+
+class Backlog(Protocol):
+    """What was kept on this host while the database was away."""
+
+    def flush(self) -> int:
+        """Store what waits, each record exactly once, and return how many were stored.
+
+        Raises:
+            DependencyUnavailable: the database is away; what was not stored still waits.
+        """

@@ -1,0 +1,292 @@
+"""One look at the database, and what follows from it. Must not depend on the database it looks at.
+
+While the database is away its outage is remembered on local disk (`OutageMemory`), people are told once, and
+events wait in the backlog. On recovery the backlog, the outage's start and its end reach `episodic_memory`;
+all three carry keys, so that a crash between two steps repeats none of them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from aegis_lib.alerts.model import Message
+from aegis_lib.clock import iso
+from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, PermanentFailure
+from aegis_lib.health import messages, policy
+from aegis_lib.health.model import (
+    OUTAGE_EVENT,
+    RECOVERY_EVENT,
+    SLOW_END_EVENT,
+    SLOW_EVENT,
+    HealthConfig,
+    HealthReport,
+    Heartbeat,
+    Outage,
+    Slowness,
+    Stage,
+)
+from aegis_lib.logs import get_logger
+from aegis_lib.memory.model import Importance
+from aegis_lib.outcome import Outcome
+from aegis_lib.ports import Backlog, DatabaseProbe, EpisodicMemory, Heart, Notifier, OutageMemory, StateStore
+
+LAST_CHECK_KEY = "last_health_check"
+HEALTHY_KEY = "db_healthy"
+SLOWNESS_KEY = "db_slowness"
+
+log = get_logger(__name__)
+
+
+class _Check:
+    """One run: its ports, its moment, and the problems met on the way."""
+
+    def __init__(
+        self,
+        state: StateStore,
+        memory: EpisodicMemory,
+        backlog: Backlog,
+        outages: OutageMemory,
+        notifier: Notifier,
+        now: datetime,
+        config: HealthConfig,
+    ) -> None:
+        self.state, self.memory, self.backlog = state, memory, backlog
+        self.outages, self.notifier = outages, notifier
+        self.now, self.config = now, config
+        self.problems: list[str] = []
+
+    def down(self, error: AegisError) -> HealthReport:
+        """The database is away: remember it, keep the event, tell people once."""
+        log.error("health_check_db_failed", error=str(error))
+        outage = Outage(since=self.now, error=str(error))
+        alerted: bool | None = None
+        try:
+            with self.outages.hold() as held:
+                outage = self._remembered(outage) if held else self.outages.current() or outage
+                if held and outage.stage is Stage.OPEN:
+                    alerted = self._alert(outage)
+                    if alerted:
+                        self.outages.advance(outage, Stage.ALERTED)
+        except PermanentFailure as unremembered:
+            self._problem("outage_not_remembered", unremembered)
+            alerted = self._alert(outage, remembered=False) if alerted is None else alerted
+        told = {
+            None: "",
+            True: " Alert sent.",
+            False: " The alert could not be delivered; the next check tries again.",
+        }
+        return HealthReport(
+            outcome=Outcome.DEGRADED,
+            summary=messages.outage_summary(outage) + told[alerted] + self._said(),
+            db_healthy=False,
+            outage=outage,
+            alerted=alerted,
+            heartbeat=Heartbeat.WITHHELD,
+            problems=tuple(self.problems),
+        )
+
+    def _remembered(self, new: Outage) -> Outage:
+        known = self.outages.current()
+        if known is not None and known.stage is Stage.RECOVERED:
+            log.warning("recovery_message_dropped", since=known.since, until=known.until)
+            self.outages.close(known)
+            known = None
+        if known is None:
+            self.outages.open(new)
+        return known or new
+
+    def _alert(self, outage: Outage, *, remembered: bool = True) -> bool:
+        try:
+            self._record_start(outage)
+        except AegisError as error:
+            self._problem("outage_event_not_kept", error)
+        return self._deliver(messages.outage_alert(outage, self.problems, remembered=remembered))
+
+    def up(self, latency_ms: float) -> HealthReport:
+        """The database answered: end what outage there was, and judge how quick it is."""
+        self.state.set(LAST_CHECK_KEY, iso(self.now))
+        self.state.set(HEALTHY_KEY, "true")
+        outage: Outage | None = None
+        alerted: bool | None = None
+        flushed = 0
+        try:
+            with self.outages.hold() as held:
+                if held:
+                    flushed = self._flush()
+                    outage = self.outages.current()
+                    alerted = self._end(outage, flushed) if outage else None
+                    self._judge(latency_ms)
+        except PermanentFailure as error:
+            self._problem("outage_memory_unusable", error)
+        slow = policy.is_slow(latency_ms, self.config)
+        summary = f"Database answered in {latency_ms:.0f} ms."
+        if slow:
+            summary = f"{messages.slow_summary(latency_ms, self.config)}."
+        if outage:
+            summary += f" {messages.recovery_summary(outage, outage.until or self.now)}."
+        if flushed:
+            summary += f" {flushed} kept events stored."
+        return HealthReport(
+            summary=summary + self._said(),
+            db_healthy=True,
+            latency_ms=latency_ms,
+            slow=slow,
+            outage=outage,
+            alerted=alerted,
+            flushed=flushed,
+            problems=tuple(self.problems),
+        )
+
+    def _flush(self) -> int:
+        try:
+            return self.backlog.flush()
+        except PermanentFailure as error:
+            self._problem("backlog_not_stored", error)
+            return 0
+
+    def _end(self, outage: Outage, flushed: int) -> bool:
+        until = outage.until or self.now
+        if outage.stage is not Stage.RECOVERED:
+            stored = self._record_start(outage), self._record_end(outage, until)
+            if None in stored:
+                raise DependencyUnavailable("PostgreSQL", "went away again while its recovery was recorded.")
+            outage = self.outages.advance(outage, Stage.RECOVERED, until)
+        log.info("health_check_db_recovered", since=outage.since, until=until, flushed=flushed)
+        told = self._deliver(messages.recovery_notice(outage, until, flushed))
+        if told:
+            self.outages.close(outage)
+        return told
+
+    def _record_start(self, outage: Outage) -> int | None:
+        return self.memory.record(
+            OUTAGE_EVENT,
+            messages.outage_summary(outage),
+            {"since": iso(outage.since), "error": outage.error},
+            Importance.CRITICAL,
+            ("health", "database"),
+            timestamp=outage.since,
+            key=outage.key,
+        )
+
+    def _record_end(self, outage: Outage, until: datetime) -> int | None:
+        return self.memory.record(
+            RECOVERY_EVENT,
+            messages.recovery_summary(outage, until),
+            {
+                "since": iso(outage.since),
+                "until": iso(until),
+                "seconds": max(0.0, (until - outage.since).total_seconds()),
+            },
+            Importance.HIGH,
+            ("health", "database"),
+            timestamp=until,
+            key=f"{RECOVERY_EVENT}:{outage.since.isoformat()}",
+        )
+
+    def _judge(self, latency_ms: float) -> None:
+        before = _slowness(self.state.get(SLOWNESS_KEY))
+        after, turn = policy.judge_latency(before, latency_ms, self.now, self.config)
+        if turn is policy.Turn.STARTED:
+            self.memory.record(
+                SLOW_EVENT,
+                messages.slow_summary(latency_ms, self.config),
+                {"latency_ms": round(latency_ms, 1), "max_latency_ms": self.config.max_latency_ms},
+                Importance.MEDIUM,
+                ("health", "database"),
+                timestamp=self.now,
+                key=after.key,
+            )
+        if turn is policy.Turn.ENDED and before.since:
+            self.memory.record(
+                SLOW_END_EVENT,
+                messages.slow_end_summary(before.since, self.now),
+                {"since": iso(before.since)},
+                Importance.MEDIUM,
+                ("health", "database"),
+                timestamp=self.now,
+                key=f"{SLOW_END_EVENT}:{before.since.isoformat()}",
+            )
+        if after.since and not after.told:
+            told = self._deliver(messages.slow_warning(after, latency_ms, self.config))
+            after = after.model_copy(update={"told": told})
+        if after != before:
+            self.state.set(SLOWNESS_KEY, after.model_dump_json())
+
+    def _deliver(self, message: Message) -> bool:
+        try:
+            self.notifier.send(message)
+        except AegisError as error:
+            self._problem("health_message_not_delivered", error)
+            return False
+        return True
+
+    def _problem(self, event: str, error: AegisError) -> None:
+        log.error(event, error=str(error))
+        self.problems.append(str(error))
+
+    def _said(self) -> str:
+        return "".join(f" Problem: {problem}" for problem in self.problems)
+
+
+def _slowness(stored: str | None) -> Slowness:
+    """What is remembered; an unreadable value (a person wrote there) counts as nothing."""
+    try:
+        return Slowness.model_validate_json(stored) if stored else Slowness()
+    except ValidationError:
+        log.warning("state_unreadable", key=SLOWNESS_KEY, kept=json.dumps(stored))
+        return Slowness()
+
+
+def check(
+    probe: DatabaseProbe,
+    state: StateStore,
+    memory: EpisodicMemory,
+    backlog: Backlog,
+    outages: OutageMemory,
+    notifier: Notifier,
+    heart: Heart | None,
+    *,
+    now: datetime,
+    config: HealthConfig,
+) -> HealthReport:
+    """Ask the database for a sign of life, remember the answer, and tell people about changes only.
+
+    `memory` keeps events in the backlog while the database is away. `heart` is pinged only when the check is
+    green: the database answered within the limit and its state could be written. A database that is away is
+    a finding, not a failure; nothing is raised for it.
+    """
+    run = _Check(state, memory, backlog, outages, notifier, now, config)
+    try:
+        report = run.up(probe.ping().total_seconds() * 1000)
+    except (DependencyUnavailable, Misconfigured) as error:
+        report = run.down(error)
+    report = _beat(report, heart)
+    log.info(
+        "health_check_complete",
+        db_healthy=report.db_healthy,
+        latency_ms=None if report.latency_ms is None else round(report.latency_ms, 1),
+        heartbeat=report.heartbeat.value,
+    )
+    return report
+
+
+def _beat(report: HealthReport, heart: Heart | None) -> HealthReport:
+    if heart is None:
+        return report.model_copy(update={"heartbeat": Heartbeat.NOT_CONFIGURED})
+    if not report.db_healthy or report.slow:
+        return report.model_copy(update={"heartbeat": Heartbeat.WITHHELD})
+    try:
+        heart.ping()
+    except AegisError as error:
+        log.warning("heartbeat_failed", error=str(error))
+        return report.model_copy(
+            update={
+                "heartbeat": Heartbeat.FAILED,
+                "summary": f"{report.summary} The heartbeat could not be delivered: {error}",
+                "problems": (*report.problems, str(error)),
+            }
+        )
+    return report.model_copy(update={"heartbeat": Heartbeat.SENT})
