@@ -11,7 +11,7 @@ from __future__ import annotations
 import selectors
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
 
@@ -73,7 +73,7 @@ def connect(
         DependencyUnavailable: the server does not answer, or went away in the middle.
         Misconfigured: it refused the user, the password or the database name.
     """
-    with translated(), open_connection(settings or DatabaseSettings()) as connection:
+    with translated(), closing(open_connection(settings or DatabaseSettings())) as connection:
         connection.execute(
             "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
             [f"{statement_timeout_seconds * 1000:.0f}", f"{lock_timeout_seconds * 1000:.0f}"],
@@ -117,7 +117,7 @@ class Prober:
             Misconfigured: the server refused the user, the password or the database name.
         """
         began = time.monotonic()
-        with translated(), open_connection(self._settings) as connection:
+        with translated(), closing(open_connection(self._settings)) as connection:
             self._ask(connection.pgconn)
         return timedelta(seconds=time.monotonic() - began)
 

