@@ -65,9 +65,9 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        found = as_task(*args, **kwargs)
-        if isinstance(found, _Missing):
-            raise found.error
+        found: Any = as_task(*args, **kwargs)
+        if isinstance(found, State):  # only `attempt` returns one, to name the task run
+            raise found.result().error
         return cast(R, found)
 
     return call
@@ -116,7 +116,7 @@ def job(**exceptions: Any) -> Callable[[Callable[P, State[Any]]], Flow[P, Any]]:
                 _forgo_retry()
                 raise
 
-        return cast("Flow[P, Any]", flow(**{**JOB, **exceptions})(run))
+        return flow(**{**JOB, **exceptions})(run)
 
     return decorate
 

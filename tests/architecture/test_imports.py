@@ -6,7 +6,17 @@ import pytest
 
 from tests.architecture.source import Module, matching, modules
 
-IO_LIBRARIES = ("httpx", "docker", "psycopg", "playwright", "aiosql", "alembic", "sqlalchemy", "apprise", "requests")
+IO_LIBRARIES = (
+    "httpx",
+    "docker",
+    "psycopg",
+    "playwright",
+    "aiosql",
+    "alembic",
+    "sqlalchemy",
+    "apprise",
+    "requests",
+)
 AREAS = ("memory", "health", "containers", "digest", "alerts")
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
@@ -19,7 +29,8 @@ FORBIDDEN = {
     "policies decide without I/O, clock, settings or logs": (
         tuple(f"aegis_lib/{area}/policy.py" for area in AREAS),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
-         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "logging", "os", "time", "pathlib", *IO_LIBRARIES),
+         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "logging", "os", "time", "pathlib",
+         *IO_LIBRARIES),
     ),
     "services know ports, not what implements them": (
         tuple(f"aegis_lib/{area}/service.py" for area in AREAS),
@@ -48,7 +59,9 @@ FORBIDDEN = {
 @pytest.mark.parametrize("rule", FORBIDDEN, ids=lambda rule: rule.replace(" ", "-"))
 def test_directions_of_imports_hold(rule: str) -> None:
     files, forbidden = FORBIDDEN[rule]
-    broken = {m.name: sorted(m.imports_any(*forbidden)) for m in matching(*files) if m.imports_any(*forbidden)}
+    broken = {
+        m.name: sorted(m.imports_any(*forbidden)) for m in matching(*files) if m.imports_any(*forbidden)
+    }
     assert not broken, f"{rule}: {broken}"
 
 
@@ -89,7 +102,9 @@ def test_the_areas_named_here_are_the_areas_there_are() -> None:
 
 def _prefect_privates(module: Module) -> set[str]:
     return {
-        name for name in module.imports_any("prefect") if any(part.startswith("_") for part in name.split("."))
+        name
+        for name in module.imports_any("prefect")
+        if any(part.startswith("_") for part in name.split("."))
     }
 
 

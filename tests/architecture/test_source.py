@@ -16,7 +16,9 @@ def test_package_inits_stay_empty_where_a_job_would_pay_for_them() -> None:
 
 
 def test_flow_files_stay_small() -> None:
-    long = {m.name: n for m in matching("flows/[a-z]*.py") if (n := len(m.path.read_text().splitlines())) > 65}
+    long = {
+        m.name: n for m in matching("flows/[a-z]*.py") if (n := len(m.path.read_text().splitlines())) > 65
+    }
     assert not long
 
 
@@ -36,13 +38,16 @@ def test_every_module_says_what_it_is_for() -> None:
 
 def _catches_everything(node: ast.AST) -> bool:
     return isinstance(node, ast.ExceptHandler) and (
-        node.type is None or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
+        node.type is None
+        or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
     )
 
 
 def test_only_the_isolation_module_catches_every_exception() -> None:
     catching = {
-        m.name for m in modules() if any(_catches_everything(n) for n in ast.walk(ast.parse(m.path.read_text())))
+        m.name
+        for m in modules()
+        if any(_catches_everything(n) for n in ast.walk(ast.parse(m.path.read_text())))
     }
     assert catching == {"aegis_lib.isolation"}
 
@@ -71,5 +76,7 @@ def test_the_lock_pins_every_declared_dependency() -> None:
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *(d for extra in extras.values() for d in extra)]
     names = {re.split(r"[\[<>=~! ;]", d)[0].lower().replace("_", "-") for d in declared} - {"aegis-scheduler"}
-    pinned = set(re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    pinned = set(
+        re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    )
     assert names - pinned == set(), "run `make lock`"

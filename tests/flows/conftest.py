@@ -1,4 +1,4 @@
-"""One Prefect server for all flow tests, on SQLite in a temporary directory; nothing of it outlives the session."""
+"""One Prefect server for all flow tests, on SQLite in a temporary directory that ends with the session."""
 
 from __future__ import annotations
 
