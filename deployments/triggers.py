@@ -1,6 +1,6 @@
-"""When a job runs: the fields of the original's `add_job` as a Prefect schedule, and a schedule in words.
+"""When a job runs: the fields of the original's `add_job` as a schedule, and a schedule in words.
 
-Pure: no clock, no server. Whether a schedule is wise (daylight saving, too frequent) is not decided here.
+Pure: no clock, no server. Which schedules are safe is decided in `catalogue.schedule_rules`, not here.
 """
 
 from __future__ import annotations
@@ -11,38 +11,56 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aegis_lib.errors import PermanentFailure
+from deployments.catalogue import schedule_rules
+from deployments.catalogue.model import CronSchedule, IntervalSchedule
+from deployments.schedule_words import length, words
+
+__all__ = [
+    "CronSchedule",
+    "IntervalSchedule",
+    "Schedule",
+    "cron_from_fields",
+    "cron_schedule",
+    "interval_from_fields",
+    "interval_schedule",
+    "length",
+    "parse_every",
+    "words",
+]
 
 CRON_FIELDS = ("month", "day", "day_of_week", "hour", "minute")  # from the rarest change to the most frequent
+SLUG = "custom"
+"""Slug of a custom job's schedule."""
+
 _EARLIEST = {"month": "1", "day": "1", "day_of_week": "*", "hour": "0", "minute": "0"}
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "min": 60, "s": 1}
 _LENGTHS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+Schedule = CronSchedule | IntervalSchedule
 _ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def cron_schedule(expression: str, timezone: str = "UTC") -> dict[str, Any]:
-    """A five-field cron expression as the server's API wants it.
+def cron_schedule(expression: str, timezone: str | None = None) -> CronSchedule:
+    """A five-field cron expression in an IANA time zone, UTC without one.
 
     Raises:
-        PermanentFailure: the expression has not five fields.
+        PermanentFailure: it is not valid, or not safe in a zone whose clock changes.
     """
-    fields = expression.split()
-    if len(fields) != 5:
-        raise PermanentFailure(
-            f"Cron expression {expression!r} has {len(fields)} fields instead of 5. "
-            "Fix: give minute, hour, day, month, weekday, for example '30 6 * * *' for 06:30 every day."
-        )
-    return {"cron": " ".join(fields), "timezone": timezone, "day_or": True}
+    zone = None if timezone in {None, "", "UTC"} else timezone
+    expression = " ".join(expression.split())
+    _refuse(schedule_rules.check_timezone(zone) if zone else None)
+    _refuse(schedule_rules.check_cron(expression, zone))
+    return CronSchedule(slug=SLUG, cron=expression, timezone=zone)
 
 
-def cron_from_fields(fields: Mapping[str, Any], timezone: str = "UTC") -> dict[str, Any]:
+def cron_from_fields(fields: Mapping[str, Any], timezone: str | None = None) -> CronSchedule:
     """APScheduler's cron fields (`hour=6`, `minute='*/15'`, `day_of_week='mon-fri'`) as a schedule.
 
     As there, a field finer than the finest one given is at its minimum and a coarser one is any;
-    weekdays are names or count from Monday = 0; a day and a weekday together must both match.
+    weekdays are names or count from Monday = 0.
 
     Raises:
-        PermanentFailure: a field is unknown, or cannot be said in cron.
+        PermanentFailure: a field is unknown, or the whole is no valid or no safe schedule.
     """
     unknown = sorted(set(fields) - set(CRON_FIELDS))
     if unknown:
@@ -57,18 +75,9 @@ def cron_from_fields(fields: Mapping[str, Any], timezone: str = "UTC") -> dict[s
         name: given.get(name, "*" if index < finest else _EARLIEST[name])
         for index, name in enumerate(CRON_FIELDS)
     }
-    for name, value in whole.items():
-        if not re.fullmatch(r"[0-9a-z*/,-]+", value) or value == "last":
-            raise PermanentFailure(
-                f"Cron field {name}={value!r} cannot be said in cron. Fix: use numbers, * - / ,"
-            )
     whole["day_of_week"] = _weekdays(whole["day_of_week"])
     order = ("minute", "hour", "day", "month", "day_of_week")
-    return {
-        "cron": " ".join(whole[name] for name in order),
-        "timezone": timezone,
-        "day_or": not {"day", "day_of_week"} <= set(given),
-    }
+    return cron_schedule(" ".join(re.sub(r"\s", "", whole[name]) for name in order), timezone)
 
 
 def _weekdays(value: str) -> str:
@@ -86,31 +95,29 @@ def _weekdays(value: str) -> str:
     )
 
 
-def interval_schedule(length: timedelta, anchor: datetime | None = None) -> dict[str, Any]:
-    """Every `length`, counted from `anchor` (default: a fixed midnight, so that re-adding changes no tick).
+def interval_schedule(length: timedelta, anchor: datetime | None = None) -> IntervalSchedule:
+    """Every `length`, counted from `anchor` (default: a fixed midnight, so that re-adding moves no run).
 
     Raises:
-        PermanentFailure: shorter than ten seconds, which starting a run may take.
+        PermanentFailure: not 10 seconds to 31 days, no whole seconds, or an anchor without a time zone.
     """
-    if length < timedelta(seconds=10):
+    if length.microseconds:
         raise PermanentFailure(
-            f"An interval of {length.total_seconds():g} s is too short. Fix: use 10 s or more, "
-            "and loop inside the job for anything faster."
+            f"An interval of {length.total_seconds()} s has no whole seconds. Fix: round it."
         )
+    _refuse(schedule_rules.check_interval(int(length.total_seconds())))
     if anchor is not None and anchor.tzinfo is None:
         raise PermanentFailure("start_date has no time zone. Fix: for example datetime(..., tzinfo=UTC).")
-    return {
-        "interval": length.total_seconds(),
-        "anchor_date": (anchor or _ANCHOR).isoformat(),
-        "timezone": "UTC",
-    }
+    return IntervalSchedule(
+        slug=SLUG, interval_seconds=int(length.total_seconds()), anchor_date=anchor or _ANCHOR
+    )
 
 
-def interval_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+def interval_from_fields(fields: Mapping[str, Any]) -> IntervalSchedule:
     """APScheduler's interval fields (`minutes=15`, `start_date=...`) as a schedule.
 
     Raises:
-        PermanentFailure: a field is unknown or no number, or the interval is too short.
+        PermanentFailure: a field is unknown or no number, or the interval is too short or too long.
     """
     unknown = sorted(set(fields) - {*_LENGTHS, "start_date"})
     if unknown:
@@ -125,6 +132,12 @@ def interval_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return interval_schedule(timedelta(seconds=seconds), fields.get("start_date"))
 
 
+def _refuse(objection: schedule_rules.Objection | None) -> None:
+    if objection:
+        what = objection.what[0].upper() + objection.what[1:]
+        raise PermanentFailure(f"{what}. Fix: {objection.fix}")
+
+
 def parse_every(text: str) -> timedelta:
     """`15m`, `1h30m`, `45s`, `2d` as a length of time.
 
@@ -135,36 +148,3 @@ def parse_every(text: str) -> timedelta:
     if not parts or re.sub(r"\d+\s*(?:min|[wdhms])\s*", "", text.strip().lower()):
         raise PermanentFailure(f"{text!r} is not a length of time. Fix: for example 15m, 1h30m, 45s or 2d.")
     return timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
-
-
-def words(schedule: Mapping[str, Any]) -> str:
-    """A schedule for people: `every 5 min`, `daily 06:00`, `mon-fri 22:15`, `cron 5 * * * *`."""
-    zone = schedule.get("timezone") or "UTC"
-    suffix = "" if zone == "UTC" else f" {zone}"
-    if schedule.get("interval"):
-        return f"every {length(timedelta(seconds=float(schedule['interval'])))}"
-    if cron := schedule.get("cron"):
-        fields = str(cron).split()
-        if len(fields) == 5 and fields[0].isdigit() and fields[1].isdigit() and fields[2:4] == ["*", "*"]:
-            day = "daily" if fields[4] == "*" else _cron_days(fields[4].lower())
-            return f"{day} {int(fields[1]):02}:{int(fields[0]):02}{suffix}"
-        return f"cron {cron}{suffix}"
-    return f"rrule {schedule['rrule']}{suffix}" if schedule.get("rrule") else "unknown"
-
-
-def _cron_days(field: str) -> str:
-    """Cron's weekday numbers, where 0 and 7 are Sunday, as names."""
-    return field if "/" in field else re.sub(r"[0-7]", lambda found: _WEEKDAYS[int(found.group()) - 1], field)
-
-
-def length(span: timedelta) -> str:
-    """A length of time in at most two units: `45 s`, `5 min`, `1 h 30 min`, `2 d`."""
-    seconds = round(abs(span.total_seconds()))
-    parts: list[str] = []
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2]) or "0 s"

@@ -1,0 +1,157 @@
+"""A job that a person added: what is deployed for it, and whether its function can be called at all.
+
+All custom jobs are deployments of one flow, `flows/_custom_job.py`, each with its function fixed. Knows
+nothing of the connection to the server.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from aegis_lib.errors import PermanentFailure
+from aegis_lib.outcome import Frozen
+from deployments import triggers
+from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
+
+FLOW_NAME = "custom-job"
+ENTRYPOINT = "flows/_custom_job.py:custom_job"
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's directory, in which runs start."""
+
+_ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_LONGEST_ID = 80
+_PROBE_TIMEOUT_SECONDS = 60
+_REFUSED = 3  # exit code of the probe
+
+
+class CustomJob(Frozen):
+    """One custom job. `schedule` is None for a job that runs once, or on demand."""
+
+    job_id: str
+    target: str
+    arguments: dict[str, Any]
+    schedule: triggers.CronSchedule | triggers.IntervalSchedule | None
+
+    @classmethod
+    def checked(
+        cls,
+        job_id: str,
+        *,
+        target: str,
+        arguments: Mapping[str, Any],
+        schedule: triggers.Schedule | None,
+    ) -> Self:
+        """Build one from what a person wrote.
+
+        Raises:
+            PermanentFailure: the id is no id, or an argument cannot be stored.
+        """
+        plain = job_id.strip().lower().replace("-", "_")
+        if not _ID.fullmatch(plain) or len(plain) > _LONGEST_ID:
+            raise PermanentFailure(
+                f"{job_id!r} cannot be a job's id. Fix: use lower-case letters, digits and underscores, "
+                f"starting with a letter, at most {_LONGEST_ID} together, such as nightly_backup."
+            )
+        try:
+            stored = json.loads(json.dumps(dict(arguments), allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise PermanentFailure(
+                f"The arguments cannot be stored: {error}. "
+                "Fix: use text, numbers, true, false, lists and mappings."
+            ) from None
+        return cls(job_id=plain, target=target, arguments=stored, schedule=schedule)
+
+    @property
+    def deployment_name(self) -> str:
+        """Prefect's name of the job."""
+        return self.job_id.replace("_", "-")
+
+    def payload(self, flow_id: str) -> dict[str, Any]:
+        """What is posted to the server. The schema lets no run change the function that is called."""
+        schedules = []
+        if self.schedule is not None:
+            schedules = [{"slug": self.schedule.slug, "active": True, "schedule": self.schedule.payload()}]
+        return {
+            "name": self.deployment_name,
+            "flow_id": flow_id,
+            "entrypoint": ENTRYPOINT,
+            "path": str(ROOT),
+            "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+            "work_pool_name": WORK_POOL,
+            "tags": [CUSTOM_TAG],
+            "description": f"Custom job: calls {self.target}.",
+            "parameters": {"job_id": self.job_id, "target": self.target, "arguments": self.arguments},
+            "parameter_openapi_schema": self._schema(),
+            "enforce_parameter_schema": True,
+            "schedules": schedules,
+            "concurrency_limit": 1,
+            "concurrency_options": {"collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
+        }
+
+    def _schema(self) -> dict[str, Any]:
+        fixed = {"job_id": self.job_id, "target": self.target}
+        properties = {
+            name: {"title": name, "type": "string", "enum": [value], "position": position}
+            for position, (name, value) in enumerate(fixed.items())
+        }
+        arguments = {"title": "arguments", "type": "object", "position": len(fixed)}
+        return {
+            "title": "Parameters",
+            "type": "object",
+            "properties": {**properties, "arguments": arguments},
+            "required": list(fixed),
+        }
+
+
+def name_of(function: Callable[..., Any] | str) -> str:
+    """`module:function` of a function that any process can import.
+
+    Raises:
+        PermanentFailure: it exists in this process only.
+    """
+    if isinstance(function, str):
+        return function.strip()
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", getattr(function, "__name__", ""))
+    if not module or module == "__main__" or not name or "<" in name:
+        raise PermanentFailure(
+            f"{name or function!r} cannot be imported by the worker. "
+            "Fix: put it at the top level of a module, and give that as 'module:function'."
+        )
+    return f"{module}:{name}"
+
+
+def check_target(target: str, arguments: Mapping[str, Any]) -> None:
+    """Import the function in a process of its own, where runs start, and see whether it takes the arguments.
+
+    Raises:
+        PermanentFailure: it does not work; says why. The function itself was not called.
+    """
+    question = json.dumps({"target": target, "arguments": dict(arguments)})
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "deployments.target_probe"],
+            input=question,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=_PROBE_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PermanentFailure(
+            f"Importing {target} took more than {_PROBE_TIMEOUT_SECONDS} s. "
+            "Fix: let the module only define things, and do the work inside the function."
+        ) from None
+    if answer.returncode == 0:
+        return
+    last = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
+    if answer.returncode == _REFUSED:
+        raise PermanentFailure(last)
+    raise PermanentFailure(f"Importing {target} failed: {last}. Fix: correct the module; nothing was added.")

@@ -1,0 +1,338 @@
+"""Job management in Python: list, run, pause, resume, add, remove, history, logs, by the original's names.
+
+    from deployments.jobs import scheduler
+    scheduler.list_jobs()
+    scheduler.add_job("backup:run", trigger="cron", job_id="nightly_backup", hour=2)
+
+Everything happens on the Prefect server, so that it holds for every process and survives them; nothing is
+scheduled in here. Never imports prefect: a call takes milliseconds, not seconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from aegis_lib import clock
+from aegis_lib.errors import PermanentFailure
+from deployments import custom, triggers
+from deployments.api import NotFound, PrefectApi, Refused
+from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
+from deployments.job_model import ACTIVE, FINAL, JobView, LogLine, RunView, job_id_of
+from deployments.runs import NoSuchRun, Runs
+
+__all__ = ["JobView", "LogLine", "NoSuchJob", "NoSuchRun", "RunView", "Scheduler", "scheduler"]
+
+
+class NoSuchJob(PermanentFailure):
+    """The server has no job of that name. `suggestions` are the nearest names it has."""
+
+    def __init__(self, job: str, known: list[str]) -> None:
+        self.job = job
+        self.suggestions = difflib.get_close_matches(job.replace("-", "_").lower(), known, n=3, cutoff=0.5)
+        if self.suggestions:
+            mend = f"did you mean {' or '.join(self.suggestions)}?"
+        else:
+            mend = f"there are {', '.join(known)}." if known else "run `aegis deploy` first."
+        super().__init__(f"There is no job {job!r} on the server. Fix: {mend}")
+
+
+class Scheduler:
+    """The jobs of one Prefect server. A job is named `health_check` or `health-check`, as one likes."""
+
+    def __init__(self, api: PrefectApi | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Connects with the first call: to `api`, else to the server that the settings name."""
+        self._given = api
+        self._sleep = sleep
+
+    @property
+    def api(self) -> PrefectApi:
+        """The connection."""
+        if self._given is None:
+            self._given = PrefectApi.from_settings()
+        return self._given
+
+    @property
+    def runs(self) -> Runs:
+        """The runs of this server."""
+        return Runs(self.api, sleep=self._sleep)
+
+    def start(self) -> None:
+        """Let jobs start, after `stop`. Runs missed meanwhile are not made up for one by one.
+
+        This changes the installation, not this process: the server and its worker are started by `aegis up`
+        or by compose, and they hand out runs as long as the work pool is not paused. Starting processes from
+        here would tie the jobs' life to whoever called.
+        """
+        self._pause_pool(False)
+
+    def stop(self) -> None:
+        """Let no further run start; active runs end in peace. Kept until `start`, across restarts.
+
+        The server stays up, so that what happened can be looked at. `aegis down` ends the processes.
+        """
+        self._pause_pool(True)
+
+    @property
+    def running(self) -> bool:
+        """Whether runs may start (see `stop`)."""
+        return not self._pool()["is_paused"]
+
+    def workers_online(self) -> bool:
+        """Whether a worker asked the server for work within the last half minute."""
+        return str(self._pool().get("status")) == "READY"
+
+    def list_jobs(self) -> list[JobView]:
+        """Every job, by name, with its next run and its last outcome."""
+        rows = list(self.api.filter("/deployments/filter", {**_IN_POOL, "sort": "NAME_ASC"}))
+        waiting = {"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}}
+        upcoming = self._one_each(rows, waiting, "NEXT_SCHEDULED_START_TIME_ASC")
+        ended = self._one_each(rows, {"type": {"any_": list(FINAL)}}, "END_TIME_DESC")
+        active = self._newest_each({"type": {"any_": list(ACTIVE)}}, "START_TIME_DESC")
+        return [
+            JobView.of(
+                row,
+                next_run=upcoming.get(row["id"]),
+                active=active.get(row["id"]),
+                last=ended.get(row["id"]),
+            )
+            for row in rows
+        ]
+
+    def add_job(
+        self,
+        func: Callable[..., Any] | str,
+        trigger: str = "cron",
+        job_id: str = "",
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        timezone: str | None = None,
+        replace_existing: bool = False,
+        **fields: Any,
+    ) -> JobView:
+        """Run a function of yours as a job of its own, under the same policy as every job.
+
+        Args:
+            func: `"package.module:function"`, or a function that can be imported under its name.
+            trigger: `cron`, `interval` or `date`.
+            job_id: its id; refused when a job has it, unless that is a custom one and `replace_existing`.
+            kwargs: the function's arguments. They are stored and shown: no secrets.
+            timezone: of a cron trigger, an IANA name; UTC without one.
+            replace_existing: change the custom job of that id instead of refusing.
+            fields: of the trigger. `cron`: minute, hour, day, month, day_of_week, or
+                `expression="0 2 * * *"`. `interval`: weeks, days, hours, minutes, seconds, start_date. `date`: run_date (aware).
+
+        Raises:
+            PermanentFailure: the function, the id or the schedule cannot work. Nothing was created.
+        """
+        schedule, run_at = _schedule_of(trigger, fields, timezone)
+        chosen = custom.CustomJob.checked(
+            job_id, target=custom.name_of(func), arguments=kwargs or {}, schedule=schedule
+        )
+        existing = self._find(chosen.deployment_name)
+        if existing is not None and CUSTOM_TAG not in existing["tags"]:
+            raise PermanentFailure(
+                f"{chosen.job_id!r} is a job of the catalogue. Fix: choose another id; "
+                "the catalogue's jobs are changed in prefect.yaml."
+            )
+        if existing is not None and not replace_existing:
+            raise PermanentFailure(
+                f"There is a custom job {chosen.job_id!r} already. Fix: replace it "
+                f"(`aegis add --replace ...`), `aegis remove {chosen.job_id}`, or choose another id."
+            )
+        custom.check_target(chosen.target, chosen.arguments)
+        flow = self.api.post("/flows/", {"name": custom.FLOW_NAME})
+        try:
+            row = self.api.post("/deployments/", chosen.payload(flow["id"]))
+        except NotFound as error:
+            raise _no_pool() from error
+        if run_at is not None:
+            state = {"type": "SCHEDULED", "state_details": {"scheduled_time": clock.iso(run_at)}}
+            self.api.post(f"/deployments/{row['id']}/create_flow_run", {"state": state})
+        return self.job(chosen.job_id)
+
+    def remove_job(self, job_id: str) -> None:
+        """Delete a custom job; what it did stays in the history.
+
+        Raises:
+            NoSuchJob: there is none of that name.
+            PermanentFailure: it is one of the catalogue's.
+        """
+        row = self._deployment(job_id)
+        if CUSTOM_TAG not in row["tags"]:
+            raise PermanentFailure(
+                f"{job_id_of(row)!r} is a job of the catalogue and would be back with the next deploy. "
+                "Fix: pause it, or take it out of prefect.yaml and run `aegis deploy`."
+            )
+        self.api.delete(f"/deployments/{row['id']}")
+
+    def pause_job(self, job_id: str) -> JobView:
+        """Start no further scheduled run of the job; kept across deploys and restarts. Twice is once."""
+        row = self._deployment(job_id)
+        self.api.post(f"/deployments/{row['id']}/pause_deployment")
+        return self.job(job_id)
+
+    def resume_job(self, job_id: str) -> JobView:
+        """Undo `pause_job`; the server schedules the next runs within seconds. Twice is once."""
+        row = self._deployment(job_id)
+        self.api.post(f"/deployments/{row['id']}/resume_deployment")
+        return self.job(job_id)
+
+    def run_job(self, job_id: str, parameters: Mapping[str, Any] | None = None) -> RunView:
+        """Ask for a run now and return it, not yet started. While another run is active the limit refuses it.
+
+        Args:
+            job_id: the job.
+            parameters: what differs from the deployment's; for a custom job, arguments of its function.
+
+        Raises:
+            NoSuchJob: there is none of that name.
+            PermanentFailure: the server refused the parameters; says which.
+        """
+        row = self._deployment(job_id)
+        given = dict(parameters or {})
+        if given and CUSTOM_TAG in row["tags"]:
+            given = {"arguments": {**(row["parameters"].get("arguments") or {}), **given}}
+        try:
+            run = self.api.post(f"/deployments/{row['id']}/create_flow_run", {"parameters": given})
+        except Refused as refusal:
+            if isinstance(refusal, NotFound):
+                raise
+            known = ", ".join((row.get("parameter_openapi_schema") or {}).get("properties") or {}) or "none"
+            raise PermanentFailure(
+                f"The server refused the parameters of {job_id_of(row)}: "
+                f"{refusal.detail.removeprefix('Error creating flow run: ')}. "
+                f"Fix: it takes: {known}."
+            ) from refusal
+        return RunView.of(run, job_id_of(row))
+
+    def job(self, job_id: str) -> JobView:
+        """One job.
+
+        Raises:
+            NoSuchJob: there is none of that name.
+        """
+        row = self._deployment(job_id)
+        found: list[RunView | None] = []
+        for state, sort in (
+            ({"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}}, _NEXT),
+            ({"type": {"any_": list(ACTIVE)}}, "START_TIME_DESC"),
+            ({"type": {"any_": list(FINAL)}}, "END_TIME_DESC"),
+        ):
+            runs = self.runs.select({"deployment_id": {"any_": [row["id"]]}, "state": state}, sort, 1)
+            found.append(RunView.of(runs[0], job_id_of(row)) if runs else None)
+        return JobView.of(row, next_run=found[0], active=found[1], last=found[2])
+
+    def active_run(self, job_id: str) -> RunView | None:
+        """The run that holds the job's only slot, if there is one."""
+        row = self._deployment(job_id)
+        runs = self.runs.select(
+            {"deployment_id": {"any_": [row["id"]]}, "state": {"type": {"any_": list(ACTIVE)}}},
+            "START_TIME_DESC",
+            1,
+        )
+        return RunView.of(runs[0], job_id_of(row)) if runs else None
+
+    def history(self, job_id: str, limit: int = 20) -> list[RunView]:
+        """The job's latest runs, newest first, without those that are still to come."""
+        row = self._deployment(job_id)
+        chosen = {
+            "deployment_id": {"any_": [row["id"]]},
+            "expected_start_time": {"before_": clock.utcnow().isoformat()},
+        }
+        return [RunView.of(run, job_id_of(row)) for run in self.runs.select(chosen, "START_TIME_DESC", limit)]
+
+    def logs(self, run: str, *, limit: int | None = None) -> list[LogLine]:
+        """The lines that a run wrote, oldest first; `run` is its id, its name, or a job for its newest run.
+
+        Raises:
+            NoSuchRun: there is none.
+        """
+        return self.runs.logs(run, limit=limit)
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        chosen = {**_IN_POOL, "deployments": {"name": {"any_": [name]}}}
+        return next(self.api.filter("/deployments/filter", chosen, limit=1), None)
+
+    def _deployment(self, job_id: str) -> dict[str, Any]:
+        name = job_id.strip().rpartition("/")[2].replace("_", "-").lower()
+        row = self._find(name)
+        if row is None:
+            known = self.api.filter("/deployments/filter", {**_IN_POOL, "sort": "NAME_ASC"})
+            raise NoSuchJob(job_id, [job_id_of(other) for other in known])
+        return row
+
+    def _newest_each(self, state: Mapping[str, Any], sort: str) -> dict[str, RunView]:
+        """The first run of each deployment among the first 200 in that state."""
+        first: dict[str, RunView] = {}
+        for run in self.runs.select({"state": state, "deployment_id": {"is_null_": False}}, sort, 200):
+            first.setdefault(run["deployment_id"], RunView.of(run, None))
+        return first
+
+    def _one_each(
+        self, rows: list[dict[str, Any]], state: Mapping[str, Any], sort: str
+    ) -> dict[str, RunView]:
+        """The first run of every deployment: one question for most of them, one more for each rare one."""
+        first = self._newest_each(state, sort)
+        for row in rows:
+            if row["id"] not in first and not (sort == _NEXT and row["paused"]):
+                runs = self.runs.select({"deployment_id": {"any_": [row["id"]]}, "state": state}, sort, 1)
+                if runs:
+                    first[row["id"]] = RunView.of(runs[0], None)
+        return first
+
+    def _pool(self) -> dict[str, Any]:
+        try:
+            return dict(self.api.get(f"/work_pools/{WORK_POOL}"))
+        except NotFound as error:
+            raise _no_pool() from error
+
+    def _pause_pool(self, paused: bool) -> None:
+        try:
+            self.api.patch(f"/work_pools/{WORK_POOL}", {"is_paused": paused})
+        except NotFound as error:
+            raise _no_pool() from error
+
+
+_NEXT = "NEXT_SCHEDULED_START_TIME_ASC"
+_IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+
+
+def _no_pool() -> PermanentFailure:
+    return PermanentFailure(
+        f"The server has no work pool {WORK_POOL!r} yet. Fix: run `aegis deploy` (or `aegis up`) first."
+    )
+
+
+def _schedule_of(
+    trigger: str, fields: Mapping[str, Any], timezone: str | None
+) -> tuple[triggers.Schedule | None, datetime | None]:
+    """The schedule of a recurring trigger, or the moment of a single one."""
+    if trigger == "cron" and set(fields) == {"expression"}:
+        return triggers.cron_schedule(str(fields["expression"]), timezone), None
+    if trigger == "cron":
+        return triggers.cron_from_fields(fields, timezone), None
+    if timezone not in {None, "UTC"}:
+        raise PermanentFailure(f"A trigger {trigger!r} has no time zone. Fix: leave timezone out.")
+    if trigger == "interval":
+        return triggers.interval_from_fields(fields), None
+    if trigger == "date" and set(fields) == {"run_date"}:
+        moment = fields["run_date"]
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise PermanentFailure(
+                "run_date is no time with a zone. Fix: for example datetime(..., tzinfo=UTC)."
+            )
+        if moment <= clock.utcnow():
+            raise PermanentFailure(f"run_date {clock.iso(moment)} is over. Fix: choose a time to come.")
+        return None, moment
+    raise PermanentFailure(
+        f"Trigger {trigger!r} with {sorted(fields)} is not understood. "
+        "Fix: use 'cron', 'interval', or 'date' with run_date."
+    )
+
+
+scheduler = Scheduler()
+"""The server that the settings name; connects with the first call."""
