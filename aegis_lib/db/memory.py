@@ -43,40 +43,39 @@ class EpisodicMemory:
         """
         return self.store(
             NewEpisode(
-                event_type=event_type,
-                summary=summary,
+                event_type=storable_text(event_type),
+                summary=storable_text(summary),
                 details=dict(details or {}),
                 context=dict(context or {}),
                 importance=Importance(importance),
-                tags=tuple(tags),
-                decision=decision,
+                tags=tuple(storable_text(tag) for tag in tags),
+                decision=storable_text(decision) if decision is not None else None,
                 timestamp=timestamp or clock.utcnow(),
-                key=key,
+                key=storable_text(key) if key is not None else None,
             )
         )
 
     def store(self, episode: NewEpisode) -> int:
         """Store an event that is already built; as `record`."""
-        key = storable_text(episode.key) if episode.key is not None else None
         parameters = {
-            "event_type": storable_text(episode.event_type),
-            "summary": storable_text(episode.summary),
+            "event_type": episode.event_type,
+            "summary": episode.summary,
             "details": storable_json(episode.details) if episode.details else None,
             "context": storable_json(episode.context) if episode.context else None,
             "importance": episode.importance.value,
-            "tags": [storable_text(tag) for tag in episode.tags],
-            "decision": storable_text(episode.decision) if episode.decision is not None else None,
+            "tags": list(episode.tags),
+            "decision": episode.decision,
             "timestamp": episode.timestamp,
-            "key": key,
+            "key": episode.key,
         }
         for _ in range(_ATTEMPTS):  # the row of the key may be deleted between the two statements
             number = self._queries.record(**parameters)
             if number is None:
-                number = self._queries.find_key(key=key)
+                number = self._queries.find_key(key=episode.key)
             if number is not None:
                 return int(number)
         raise DependencyUnavailable(
-            "PostgreSQL", f"the event with key {key} is being written and deleted at once.", "try again."
+            "PostgreSQL", f"the event with key {episode.key} is being written and deleted at once.", "try again."
         )
 
     def recall_recent(self, limit: int = 10, event_type: str | None = None) -> list[Episode]:
