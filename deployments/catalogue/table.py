@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from aegis_lib.errors import Misconfigured
-from deployments import triggers
+from deployments import schedule_words
 from deployments.catalogue.model import Catalogue, Job
 
 START, END = "<!-- jobs -->", "<!-- /jobs -->"
@@ -22,7 +22,7 @@ def job_table_markdown(catalogue: Catalogue) -> str:
 
 
 def _when(job: Job) -> str:
-    return ", ".join(triggers.words(schedule.payload()) for schedule in job.schedules) or "on demand"
+    return ", ".join(schedule_words.words(schedule.payload()) for schedule in job.schedules) or "on demand"
 
 
 def table_in(text: str) -> str | None:
