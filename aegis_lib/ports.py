@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 from aegis_lib.alerts.model import Message, Receipt
 from aegis_lib.containers.model import Inspected, Listed, Notice, RestartAnswer, RestartOutcome, StrikeRecord
-from aegis_lib.health.model import Outage, Stage
+from aegis_lib.digest.model import Arrivals, Claim, EventCounts, TaskCounts, Window
+from aegis_lib.health.model import Flushed, Outage, Stage
 from aegis_lib.memory.model import Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
@@ -165,14 +166,22 @@ class Heart(Protocol):
         """
 
 
-class Backlog(Protocol):
-    """What was kept on this host while the database was away."""
+class AnsweringDatabase(Protocol):
+    """What the health check writes once the database has answered."""
 
-    def flush(self) -> int:
-        """Store what waits, each record exactly once, and return how many were stored.
+    @property
+    def state(self) -> StateStore:
+        """The state table."""
+
+    @property
+    def memory(self) -> EpisodicMemory:
+        """The event memory itself: it never spools."""
+
+    def flush(self) -> Flushed:
+        """Store the events that wait on this host, each exactly once; says when it had to stop.
 
         Raises:
-            DependencyUnavailable: the database is away; what was not stored still waits.
+            AegisError: the disk of this host does not let us; what was not stored still waits.
         """
 
 
@@ -188,16 +197,16 @@ class ContainerEngine(Protocol):
         """How people call this engine; part of every container's identity."""
 
     def containers(self, only_label: str | None = None) -> list[Listed]:
-        """All containers, running or not, in one call; with the label (`name` or `name=value`) where given."""
+        """All containers, running or not, in one call; with the label `name` or `name=value` where given."""
 
     def inspect(self, container_id: str) -> Inspected | None:
         """The container in detail; None when it is gone."""
 
     def restart(self, container_id: str, stop_timeout_seconds: int) -> RestartAnswer:
-        """Stop the container, killing it after the time-out, and start it. Also starts one that is stopped."""
+        """Stop the container, killing it after the time-out, and start it; a stopped one is started."""
 
     def logs(self, container_id: str, lines: int, max_bytes: int) -> str:
-        """The last lines of its output, at most `max_bytes` of them; a sentence in brackets when unreadable."""
+        """The last lines of its output, at most `max_bytes`; a sentence in brackets when unreadable."""
 
 
 class StrikeStore(Protocol):
@@ -248,3 +257,52 @@ class StrikeStore(Protocol):
 
     def close(self, case: StrikeRecord) -> bool:
         """Forget the case; False when somebody else did."""
+
+
+class DigestStore(Protocol):
+    """Which windows have been digested, and what happened in a window."""
+
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """Be the one run that writes digests; False when another one is. Freed when the holder dies."""
+
+    def unfinished(self) -> Claim | None:
+        """The digest that a run claimed and did not finish."""
+
+    def claim(self, now: datetime, first_start: datetime) -> Claim | None:
+        """Claim the time from the last digest's end (at first: `first_start`) to `now`.
+
+        None when the last digest ends now or later.
+        """
+
+    def claim_post(self, digest_id: int, at: datetime) -> bool:
+        """Claim the one posting of a digest; False when that was done before."""
+
+    def release_post(self, digest_id: int) -> None:
+        """Give that claim back: it is known that nothing was posted."""
+
+    def finish(self, digest_id: int, at: datetime, journal_path: str | None) -> None:
+        """The digest is done; `journal_path` is None for one that held nothing."""
+
+    def arrivals(self, window: Window, listed: int) -> Arrivals:
+        """The events that arrived in a window, at most `listed` lines of each kind.
+
+        An event arrives at the later of when it happened and when it was stored, so each is in one window.
+        """
+
+    def events_between(self, window: Window) -> EventCounts:
+        """The events that happened in a window, whenever they were stored."""
+
+    def tasks_between(self, window: Window) -> TaskCounts:
+        """What happened to tasks in a window."""
+
+
+class Journal(Protocol):
+    """The journal that people and this product write into, one page a day."""
+
+    def write(self, day: date, section: str, text: str) -> str:
+        """Put a section on the day's page, or replace our own text of it, and return where it stands.
+
+        Raises:
+            DependencyUnavailable: there is no room for it.
+            Misconfigured: the journal cannot be written.
+        """

@@ -20,6 +20,7 @@ from psycopg import pq
 from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
+from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -54,6 +55,10 @@ class Database:
     @cached_property
     def tasks(self) -> TaskList:
         return TaskList(Queries(self.connection, "tasks"))
+
+    @cached_property
+    def digests(self) -> DigestStore:
+        return DigestStore(Queries(self.connection, "digest"))
 
     @cached_property
     def strikes(self) -> StrikeStore:

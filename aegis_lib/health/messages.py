@@ -24,14 +24,14 @@ def duration(length: timedelta) -> str:
 
 def outage_summary(outage: Outage) -> str:
     """One sentence for `episodic_memory`."""
-    return f"Database unreachable since {iso(outage.since)}: {outage.error or 'cause not recorded'}"
+    return f"Database down since {iso(outage.since)}: {outage.error or 'cause not recorded'}"
 
 
 def recovery_summary(outage: Outage, until: datetime) -> str:
     """One sentence for `episodic_memory`."""
     return (
         f"Database back at {iso(until)} after {duration(until - outage.since)} "
-        f"(unreachable since {iso(outage.since)})"
+        f"(down since {iso(outage.since)})"
     )
 
 
@@ -46,7 +46,7 @@ def outage_alert(outage: Outage, problems: Sequence[str], *, remembered: bool = 
         else "This alert repeats at every check, because the outage cannot be remembered on this host."
     )
     lines = [
-        f"Since {iso(outage.since)} the database does not answer:",
+        f"Since {iso(outage.since)} the database cannot be used:",
         f"> {inline(outage.error or 'cause not recorded', 500)}",
         "",
         f"Events are kept on disk until it is back. {again}",
@@ -54,7 +54,7 @@ def outage_alert(outage: Outage, problems: Sequence[str], *, remembered: bool = 
     ]
     lines += [f"**Attention:** {inline(problem, 500)}" for problem in problems]
     return Message(
-        title="Database unreachable", body="\n".join(lines), severity=Severity.CRITICAL, key=outage.key
+        title="Database down", body="\n".join(lines), severity=Severity.CRITICAL, key=outage.key
     )
 
 
@@ -64,7 +64,7 @@ def recovery_notice(outage: Outage, until: datetime, flushed: int) -> Message:
     return Message(
         title="Database is back",
         body=(
-            f"Unreachable from {iso(outage.since)} to {iso(until)} ({duration(until - outage.since)}). "
+            f"Down from {iso(outage.since)} to {iso(until)} ({duration(until - outage.since)}). "
             f"{kept}\n"
             f"The cause was reported as: {inline(outage.error or 'not recorded', 500)}"
         ),

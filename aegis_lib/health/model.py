@@ -79,6 +79,14 @@ class Heartbeat(StrEnum):
     FAILED = "failed"
 
 
+class Flushed(Frozen):
+    """What became of the events that waited on this host. `stopped_by`: why the rest had to stay."""
+
+    stored: int = Field(default=0, ge=0)
+    rejected: int = Field(default=0, ge=0)
+    stopped_by: str | None = None
+
+
 class HealthReport(Report):
     """What one check found. `latency_ms` is None when the database did not answer.
 

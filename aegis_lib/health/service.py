@@ -1,13 +1,15 @@
 """One look at the database, and what follows from it. Must not depend on the database it looks at.
 
 While the database is away its outage is remembered on local disk (`OutageMemory`), people are told once, and
-events wait in the backlog. On recovery the backlog, the outage's start and its end reach `episodic_memory`;
-all three carry keys, so that a crash between two steps repeats none of them.
+events wait in the spool. On recovery what is spooled, the outage's start and its end reach `episodic_memory`;
+all of it carries keys, so that a crash between two steps repeats nothing.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from pydantic import ValidationError
@@ -31,7 +33,14 @@ from aegis_lib.health.model import (
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import Backlog, DatabaseProbe, EpisodicMemory, Heart, Notifier, OutageMemory, StateStore
+from aegis_lib.ports import (
+    AnsweringDatabase,
+    DatabaseProbe,
+    EpisodicMemory,
+    Heart,
+    Notifier,
+    OutageMemory,
+)
 
 LAST_CHECK_KEY = "last_health_check"
 HEALTHY_KEY = "db_healthy"
@@ -45,16 +54,13 @@ class _Check:
 
     def __init__(
         self,
-        state: StateStore,
-        memory: EpisodicMemory,
-        backlog: Backlog,
+        spooled: EpisodicMemory,
         outages: OutageMemory,
         notifier: Notifier,
         now: datetime,
         config: HealthConfig,
     ) -> None:
-        self.state, self.memory, self.backlog = state, memory, backlog
-        self.outages, self.notifier = outages, notifier
+        self.spooled, self.outages, self.notifier = spooled, outages, notifier
         self.now, self.config = now, config
         self.problems: list[str] = []
 
@@ -71,7 +77,7 @@ class _Check:
                     if alerted:
                         self.outages.advance(outage, Stage.ALERTED)
         except PermanentFailure as unremembered:
-            self._problem("outage_not_remembered", unremembered)
+            self._problem("outage_not_remembered", str(unremembered))
             alerted = self._alert(outage, remembered=False) if alerted is None else alerted
         told = {
             None: "",
@@ -100,27 +106,29 @@ class _Check:
 
     def _alert(self, outage: Outage, *, remembered: bool = True) -> bool:
         try:
-            self._record_start(outage)
+            _record_start(self.spooled, outage)
         except AegisError as error:
-            self._problem("outage_event_not_kept", error)
+            self._problem("outage_event_not_kept", str(error))
         return self._deliver(messages.outage_alert(outage, self.problems, remembered=remembered))
 
-    def up(self, latency_ms: float) -> HealthReport:
+    def up(self, database: AnsweringDatabase, latency_ms: float) -> HealthReport:
         """The database answered: end what outage there was, and judge how quick it is."""
-        self.state.set(LAST_CHECK_KEY, iso(self.now))
-        self.state.set(HEALTHY_KEY, "true")
+        database.state.set(LAST_CHECK_KEY, iso(self.now))
+        database.state.set(HEALTHY_KEY, "true")
         outage: Outage | None = None
         alerted: bool | None = None
         flushed = 0
         try:
             with self.outages.hold() as held:
                 if held:
-                    flushed = self._flush()
+                    flushed = self._flush(database)
                     outage = self.outages.current()
-                    alerted = self._end(outage, flushed) if outage else None
-                    self._judge(latency_ms)
+                    alerted = self._end(database.memory, outage, flushed) if outage else None
+                    self._judge(database, latency_ms)
+        except Misconfigured:
+            raise  # the database refuses us: no healthy database
         except PermanentFailure as error:
-            self._problem("outage_memory_unusable", error)
+            self._problem("outage_memory_unusable", str(error))
         slow = policy.is_slow(latency_ms, self.config)
         summary = f"Database answered in {latency_ms:.0f} ms."
         if slow:
@@ -140,19 +148,26 @@ class _Check:
             problems=tuple(self.problems),
         )
 
-    def _flush(self) -> int:
+    def _flush(self, database: AnsweringDatabase) -> int:
         try:
-            return self.backlog.flush()
-        except PermanentFailure as error:
-            self._problem("backlog_not_stored", error)
+            flushed = database.flush()
+        except AegisError as error:  # of this host's disk, not of the database
+            self._problem("spool_not_stored", str(error))
             return 0
+        if flushed.stopped_by is not None:
+            raise DependencyUnavailable("PostgreSQL", f"went away again: {flushed.stopped_by}")
+        if flushed.rejected:
+            self._problem(
+                "spool_records_rejected",
+                f"{flushed.rejected} kept records can never be stored; see rejected.jsonl in the spool.",
+            )
+        return flushed.stored
 
-    def _end(self, outage: Outage, flushed: int) -> bool:
+    def _end(self, memory: EpisodicMemory, outage: Outage, flushed: int) -> bool:
         until = outage.until or self.now
         if outage.stage is not Stage.RECOVERED:
-            stored = self._record_start(outage), self._record_end(outage, until)
-            if None in stored:
-                raise DependencyUnavailable("PostgreSQL", "went away again while its recovery was recorded.")
+            _record_start(memory, outage)
+            _record_end(memory, outage, until)
             outage = self.outages.advance(outage, Stage.RECOVERED, until)
         log.info("health_check_db_recovered", since=outage.since, until=until, flushed=flushed)
         told = self._deliver(messages.recovery_notice(outage, until, flushed))
@@ -160,37 +175,11 @@ class _Check:
             self.outages.close(outage)
         return told
 
-    def _record_start(self, outage: Outage) -> int | None:
-        return self.memory.record(
-            OUTAGE_EVENT,
-            messages.outage_summary(outage),
-            {"since": iso(outage.since), "error": outage.error},
-            Importance.CRITICAL,
-            ("health", "database"),
-            timestamp=outage.since,
-            key=outage.key,
-        )
-
-    def _record_end(self, outage: Outage, until: datetime) -> int | None:
-        return self.memory.record(
-            RECOVERY_EVENT,
-            messages.recovery_summary(outage, until),
-            {
-                "since": iso(outage.since),
-                "until": iso(until),
-                "seconds": max(0.0, (until - outage.since).total_seconds()),
-            },
-            Importance.HIGH,
-            ("health", "database"),
-            timestamp=until,
-            key=f"{RECOVERY_EVENT}:{outage.since.isoformat()}",
-        )
-
-    def _judge(self, latency_ms: float) -> None:
-        before = _slowness(self.state.get(SLOWNESS_KEY))
+    def _judge(self, database: AnsweringDatabase, latency_ms: float) -> None:
+        before = _slowness(database.state.get(SLOWNESS_KEY))
         after, turn = policy.judge_latency(before, latency_ms, self.now, self.config)
         if turn is policy.Turn.STARTED:
-            self.memory.record(
+            database.memory.record(
                 SLOW_EVENT,
                 messages.slow_summary(latency_ms, self.config),
                 {"latency_ms": round(latency_ms, 1), "max_latency_ms": self.config.max_latency_ms},
@@ -200,7 +189,7 @@ class _Check:
                 key=after.key,
             )
         if turn is policy.Turn.ENDED and before.since:
-            self.memory.record(
+            database.memory.record(
                 SLOW_END_EVENT,
                 messages.slow_end_summary(before.since, self.now),
                 {"since": iso(before.since)},
@@ -213,22 +202,50 @@ class _Check:
             told = self._deliver(messages.slow_warning(after, latency_ms, self.config))
             after = after.model_copy(update={"told": told})
         if after != before:
-            self.state.set(SLOWNESS_KEY, after.model_dump_json())
+            database.state.set(SLOWNESS_KEY, after.model_dump_json())
 
     def _deliver(self, message: Message) -> bool:
         try:
             self.notifier.send(message)
         except AegisError as error:
-            self._problem("health_message_not_delivered", error)
+            self._problem("health_message_not_delivered", str(error))
             return False
         return True
 
-    def _problem(self, event: str, error: AegisError) -> None:
-        log.error(event, error=str(error))
-        self.problems.append(str(error))
+    def _problem(self, event: str, problem: str) -> None:
+        log.error(event, error=problem)
+        self.problems.append(problem)
 
     def _said(self) -> str:
         return "".join(f" Problem: {problem}" for problem in self.problems)
+
+
+def _record_start(memory: EpisodicMemory, outage: Outage) -> None:
+    memory.record(
+        OUTAGE_EVENT,
+        messages.outage_summary(outage),
+        {"since": iso(outage.since), "error": outage.error},
+        Importance.CRITICAL,
+        ("health", "database"),
+        timestamp=outage.since,
+        key=outage.key,
+    )
+
+
+def _record_end(memory: EpisodicMemory, outage: Outage, until: datetime) -> None:
+    memory.record(
+        RECOVERY_EVENT,
+        messages.recovery_summary(outage, until),
+        {
+            "since": iso(outage.since),
+            "until": iso(until),
+            "seconds": max(0.0, (until - outage.since).total_seconds()),
+        },
+        Importance.HIGH,
+        ("health", "database"),
+        timestamp=until,
+        key=f"{RECOVERY_EVENT}:{outage.since.isoformat()}",
+    )
 
 
 def _slowness(stored: str | None) -> Slowness:
@@ -242,9 +259,8 @@ def _slowness(stored: str | None) -> Slowness:
 
 def check(
     probe: DatabaseProbe,
-    state: StateStore,
-    memory: EpisodicMemory,
-    backlog: Backlog,
+    connect: Callable[[], AbstractContextManager[AnsweringDatabase]],
+    spooled: EpisodicMemory,
     outages: OutageMemory,
     notifier: Notifier,
     heart: Heart | None,
@@ -254,13 +270,15 @@ def check(
 ) -> HealthReport:
     """Ask the database for a sign of life, remember the answer, and tell people about changes only.
 
-    `memory` keeps events in the backlog while the database is away. `heart` is pinged only when the check is
-    green: the database answered within the limit and its state could be written. A database that is away is
-    a finding, not a failure; nothing is raised for it.
+    `connect` is called once the database has answered; `spooled` takes the event of an outage meanwhile.
+    `heart` is pinged only when the check is green: the database answered within the limit and its state could
+    be written. A database that is away, or refuses us, is a finding, not a failure; nothing is raised for it.
     """
-    run = _Check(state, memory, backlog, outages, notifier, now, config)
+    run = _Check(spooled, outages, notifier, now, config)
     try:
-        report = run.up(probe.ping().total_seconds() * 1000)
+        latency_ms = probe.ping().total_seconds() * 1000
+        with connect() as database:
+            report = run.up(database, latency_ms)
     except (DependencyUnavailable, Misconfigured) as error:
         report = run.down(error)
     report = _beat(report, heart)
