@@ -192,11 +192,13 @@ class DockerSettings(Settings):
     """The Docker engines to watch.
 
     `DOCKER_HOSTS` is a comma-separated list of `unix://`, `tcp://` and `ssh://` addresses, each optionally
-    `name=address`; empty means the local socket. The time-out is in seconds, per call.
+    `name=address`; empty means the local socket. The time-out is in seconds, per call. `DOCKER_CERT_PATH`
+    is a directory with ca.pem, cert.pem and key.pem for `tcp://`; without it nothing is encrypted.
     """
 
     hosts: str = Field(default="", validation_alias="docker_hosts")
     timeout_seconds: float = Field(default=10, gt=0, le=120, validation_alias="docker_timeout")
+    cert_path: Path | None = Field(default=None, validation_alias="docker_cert_path")
 
 
 class DiscordSettings(Settings):

@@ -113,7 +113,8 @@ class RestartRule(StrEnum):
 class ContainerRule(Frozen):
     """One rule of `containers.rules`; the first whose patterns fit applies. Patterns are shell wildcards.
 
-    `name` is matched with the container's name and its Compose service. What is left out comes from the section.
+    `name` is matched with the container's name and its Compose service. What is left out comes from the
+    section.
     """
 
     name: str = Field(min_length=1)
@@ -127,8 +128,8 @@ class ContainersConfig(Frozen):
     """The section `containers` of aegis.yaml. A container's own labels go before it.
 
     `strikes` (1 to 20) is the strike at which a human is called; the restart is one strike before.
-    `restarts_per_day` (0 to 100) counts any 24 hours. `restarts_per_cycle` (1 to 50) bounds how many containers
-    one run restarts. `healthy_cycles_to_clear` (1 to 100) healthy checks in a row end a case.
+    `restarts_per_day` (0 to 100) counts any 24 hours. `restarts_per_cycle` (1 to 50) bounds how many
+    containers one run restarts. `healthy_cycles_to_clear` (1 to 100) healthy checks in a row end a case.
     `reminder_hours` (0 to 720; 0 = never) is the pause between messages while nobody reacts.
     `verify_max_seconds` (1 to 170) bounds the wait for health after a restart. `log_lines` (0 to 500) go into
     the message. `only_label` restricts the check to containers with that label (`name` or `name=value`).

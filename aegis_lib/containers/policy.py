@@ -93,7 +93,7 @@ def _judge_running(found: Inspected, now: datetime) -> Verdict:
 
 
 def _judge_stopped(found: Inspected) -> Verdict:
-    """A stopped container is sick only if the engine gave up on it; see docs/containers.md, "Stopped on purpose"."""
+    """A stopped container is sick only if the engine gave up on it; docs/containers.md says why."""
     if found.exit_code == 0 and not found.error:
         return Verdict(condition=Condition.RESTING, reason="finished")
     if found.restart_policy == "no":
@@ -316,7 +316,7 @@ def start_seconds(check: HealthCheck) -> float:
 
 
 def verification_seconds(before: Inspected, config: ContainersConfig) -> float:
-    """How long to wait for health after a restart: the container's own limits, at most `verify_max_seconds`."""
+    """How long to wait for health after a restart: its own limits, at most `verify_max_seconds`."""
     own = start_seconds(before.check) if before.check else SETTLE_SECONDS
     return min(own, config.verify_max_seconds)
 

@@ -101,7 +101,7 @@ class StrikeStore:
         self._queries.sick_again(**_identity(case))
 
     def mark_recovered(self, case: StrikeRecord, now: datetime) -> bool:
-        """The container is well; the case stays until people have been told. False: somebody else marked it."""
+        """The container is well; the case stays until people have been told. False: already marked."""
         return bool(self._queries.mark_recovered(**_identity(case), now=now))
 
     def close(self, case: StrikeRecord) -> bool:
@@ -109,7 +109,7 @@ class StrikeStore:
         return bool(self._queries.close_case(**_identity(case)))
 
     def acknowledge(self, name: str, engine: str | None = None) -> list[str]:
-        """A human looked at it: strikes are forgotten, restarts forgiven. The engines where a case was open."""
+        """A human looked at it: forget strikes, forgive restarts. The engines where a case was open."""
         return [row["engine"] for row in self._queries.acknowledge(name=name, engine=engine)]
 
 

@@ -1,0 +1,248 @@
+"""Docker engines over the Docker SDK's low-level client: list, inspect, restart, logs. It decides nothing.
+
+    with engines.connect(DockerSettings()) as found:
+        found[0].containers()
+
+API reference: https://docs.docker.com/reference/api/engine/version/v1.41/ (the version is negotiated).
+
+    no DOCKER_HOSTS and no local socket               -> NotConfigured
+    socket denied, call forbidden, wrong DOCKER_HOSTS -> Misconfigured
+    no socket, refused, no answer in time, 5xx        -> DependencyUnavailable
+    a container that has gone (404)                   -> an answer: None, GONE
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import docker
+import requests
+from docker.errors import DockerException, NotFound
+from docker.tls import TLSConfig
+from pydantic import TypeAdapter, ValidationError
+
+from aegis_lib.adapters.docker_engine.reply import Details, ListedItem
+from aegis_lib.adapters.docker_engine.trouble import Forbidden, NoAnswer, Place, Refused, shown, translated
+from aegis_lib.containers.model import LOCAL_ENGINE, Inspected, Listed, RestartAnswer, RestartOutcome
+from aegis_lib.errors import AegisError, Misconfigured, NotConfigured, PermanentFailure
+from aegis_lib.settings import DockerSettings
+
+T = TypeVar("T")
+
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
+_ADDRESS = re.compile(r"^(unix:///|(tcp|https?|ssh)://[^/\s])\S*$")
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+_CONTAINER_ID = re.compile(r"(?:/docker/|/containers/|docker-|libpod-)([0-9a-f]{64})\b")
+
+try:
+    from paramiko import SSHException
+except ImportError:  # without it there is no ssh://, and the SDK says so
+    SSHException = DockerException
+
+
+@contextmanager
+def connect(settings: DockerSettings | None = None) -> Iterator[tuple[DockerEngine, ...]]:
+    """The engines of DOCKER_HOSTS; each is contacted when first asked, so that none spoils another.
+
+    Raises:
+        NotConfigured: DOCKER_HOSTS is empty and there is no local socket.
+        Misconfigured: DOCKER_HOSTS or DOCKER_CERT_PATH cannot be understood.
+    """
+    chosen = settings or DockerSettings()
+    addresses = parse_hosts(chosen.hosts)
+    if not addresses:
+        if not DEFAULT_SOCKET.exists():
+            raise NotConfigured(
+                "DOCKER_HOSTS", purpose=f"the address of a Docker engine (there is none at {DEFAULT_SOCKET})"
+            )
+        addresses = {LOCAL_ENGINE: f"unix://{DEFAULT_SOCKET}"}
+    itself = own_container_id()
+    engines = tuple(DockerEngine(name, address, chosen, itself) for name, address in addresses.items())
+    try:
+        yield engines
+    finally:
+        for engine in engines:
+            engine.close()
+
+
+def parse_hosts(text: str) -> dict[str, str]:
+    """`DOCKER_HOSTS` as name -> address. An address without a name is called by its host.
+
+    Raises:
+        Misconfigured: an address or a name is wrong, or two engines have one name.
+    """
+    mend = "write e.g. DOCKER_HOSTS=unix:///var/run/docker.sock,nas=ssh://me@nas.lan,tcp://10.0.0.5:2375"
+    found: dict[str, str] = {}
+    for part in (piece.strip() for piece in text.split(",")):
+        if not part:
+            continue
+        before, separator, after = part.partition("=")
+        name, address = (before.strip(), after.strip()) if separator and "://" not in before else ("", part)
+        if not _ADDRESS.match(address):
+            raise Misconfigured("DOCKER_HOSTS", f"{shown(part)!r} is not an address of an engine.", mend)
+        name = name or _name_of(address)
+        if not _NAME.match(name):
+            raise Misconfigured(
+                "DOCKER_HOSTS", f"{name!r} is not a name (letters, digits, '.', '_', '-').", mend
+            )
+        if name in found:
+            raise Misconfigured("DOCKER_HOSTS", f"two engines are called {name}.", "name them: a=...,b=...")
+        found[name] = address
+    return found
+
+
+def _name_of(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme != "unix":
+        return parts.hostname or ""
+    return LOCAL_ENGINE if Path(parts.path).name == DEFAULT_SOCKET.name else Path(parts.path).stem
+
+
+def own_container_id(proc: Path = Path("/proc/self")) -> str | None:
+    """The id of the container this process runs in, from its mounts or control groups."""
+    for file in ("mountinfo", "cgroup"):
+        with suppress(OSError):
+            for line in (proc / file).read_text(encoding="utf-8", errors="replace").splitlines():
+                own = file == "cgroup" or line.split(" ")[4:5] in (["/etc/hostname"], ["/etc/hosts"])
+                if own and (match := _CONTAINER_ID.search(line)):
+                    return match[1]
+    return None
+
+
+class DockerEngine:
+    """Implements the port `ContainerEngine`. See it for the exact meaning."""
+
+    def __init__(
+        self, name: str, address: str, settings: DockerSettings | None = None, itself: str | None = None
+    ) -> None:
+        self._name = name
+        self._address = address
+        self._settings = settings or DockerSettings()
+        self._itself = itself
+        self._place = Place(name, address, self._settings.timeout_seconds)
+        self._connection: docker.APIClient | None = None
+
+    @property
+    def name(self) -> str:
+        """How people call this engine."""
+        return self._name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def close(self) -> None:
+        """Give the connections back; a later call opens new ones."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def containers(self, only_label: str | None = None) -> list[Listed]:
+        """All containers, running or not, by one call; with the label `name` or `name=value` where given."""
+        filters = {"label": [only_label]} if only_label else None
+        raw = self._ask(lambda client: client.containers(all=True, filters=filters))
+        items = self._parsed(TypeAdapter(list[ListedItem]), raw)
+        return sorted((item.listed(self._name, self._itself) for item in items), key=lambda c: c.name)
+
+    def inspect(self, container_id: str) -> Inspected | None:
+        """The container in detail; None when it is gone."""
+        try:
+            raw = self._ask(lambda client: client.inspect_container(container_id))
+        except NotFound:
+            return None
+        return self._parsed(TypeAdapter(Details), raw).inspected()
+
+    def restart(self, container_id: str, stop_timeout_seconds: int) -> RestartAnswer:
+        """Restart the container; also starts one that is stopped. What the engine refuses is an answer."""
+        try:
+            self._ask(lambda client: client.restart(container_id, timeout=stop_timeout_seconds))
+        except NotFound:
+            return RestartAnswer(outcome=RestartOutcome.GONE)
+        except (Refused, Forbidden) as refusal:
+            return RestartAnswer(outcome=RestartOutcome.REFUSED, detail=str(refusal))
+        except NoAnswer as silence:
+            return RestartAnswer(outcome=RestartOutcome.UNKNOWN, detail=str(silence))
+        return RestartAnswer(outcome=RestartOutcome.RESTARTED)
+
+    def logs(self, container_id: str, lines: int, max_bytes: int) -> str:
+        """The last lines of its output, at most `max_bytes`; a sentence in brackets when unreadable."""
+        if lines < 1:
+            return ""
+        try:
+            return self._ask(lambda client: self._read_logs(client, container_id, lines, max_bytes))
+        except NotFound:
+            return "(the container is gone)"
+        except AegisError as error:
+            return f"(the logs cannot be read: {error})"
+
+    def _read_logs(self, client: docker.APIClient, container_id: str, lines: int, max_bytes: int) -> str:
+        kept: deque[bytes] = deque()
+        size = 0
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        stream = client.logs(container_id, tail=lines, stream=True, follow=False)
+        for chunk in stream:
+            kept.append(chunk)
+            size += len(chunk)
+            while size - len(kept[0]) >= max_bytes:
+                size -= len(kept.popleft())
+            if time.monotonic() > deadline:
+                stream.close()
+                break
+        text = b"".join(kept)[-max_bytes:].decode("utf-8", "replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _ask(self, call: Callable[[docker.APIClient], T]) -> T:
+        """Run one call; whatever the SDK raises becomes ours, but for a missing container."""
+        try:
+            return call(self._client())
+        except NotFound:
+            raise
+        except (DockerException, requests.RequestException, OSError, SSHException) as error:
+            raise translated(error, self._place) from error
+
+    def _client(self) -> docker.APIClient:
+        if self._connection is None:
+            # The SDK connects over ssh without a time-out of its own; a new socket takes this one.
+            usual = socket.getdefaulttimeout()
+            if self._address.startswith("ssh://"):
+                socket.setdefaulttimeout(self._settings.timeout_seconds)
+            try:
+                self._connection = docker.APIClient(
+                    base_url=self._address,
+                    version="auto",
+                    timeout=self._settings.timeout_seconds,  # type: ignore[arg-type]
+                    tls=self._tls() or False,
+                )
+            finally:
+                socket.setdefaulttimeout(usual)
+        return self._connection
+
+    def _tls(self) -> TLSConfig | None:
+        folder = self._settings.cert_path
+        if folder is None or not self._address.startswith(("tcp://", "https://")):
+            return None
+        ca, cert, key = (folder.expanduser() / name for name in ("ca.pem", "cert.pem", "key.pem"))
+        for file in (ca, cert, key):
+            if not file.is_file():
+                raise Misconfigured(
+                    "DOCKER_CERT_PATH", f"{file} is missing.", "put ca.pem, cert.pem, key.pem there."
+                )
+        return TLSConfig(client_cert=(str(cert), str(key)), ca_cert=str(ca), verify=True)
+
+    def _parsed(self, shape: TypeAdapter[T], raw: Any) -> T:
+        try:
+            return shape.validate_python(raw)
+        except ValidationError as error:
+            first = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise PermanentFailure(
+                f"{self._place.system}: unexpected answer at {where} ({first['msg']}). "
+                "Fix: see that DOCKER_HOSTS leads to a Docker engine of version 20.10 or newer."
+            ) from error
