@@ -79,11 +79,13 @@ class AppriseUrl:
         # As plain text for services that show HTML: Apprise would pass a `<` in Markdown on as markup.
         takes_markdown = self._service.notify_format == self._apprise.NotifyFormat.MARKDOWN
         sender = self._apprise.Apprise()
+        title = text.one_line(part.title, 200)
+        body = text.clean(part.body)[:LONGEST_BODY_CHARACTERS]
         with _log_taken() as reasons:
             sender.add(self._service)
             delivered = sender.notify(
-                title=text.one_line(part.title, 200),
-                body=text.clean(part.body)[:LONGEST_BODY_CHARACTERS],
+                title=title if body else "",  # Apprise sends nothing without a body
+                body=body or title,
                 notify_type=kinds[part.severity],
                 body_format="markdown" if takes_markdown else "text",
             )
