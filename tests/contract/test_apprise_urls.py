@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 from pytest_httpserver import HTTPServer
@@ -38,8 +37,8 @@ class Received:
 
 
 @pytest.fixture
-def received(httpserver: HTTPServer) -> Iterator[Received]:
-    yield Received(httpserver)
+def received(httpserver: HTTPServer) -> Received:
+    return Received(httpserver)
 
 
 def connect(*addresses: str) -> list[AppriseUrl]:

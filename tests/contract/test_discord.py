@@ -64,7 +64,7 @@ def notifier(fake: FakeDiscord, client: httpx.Client, clock: Clock, **values: st
 
 def post(fake: FakeDiscord, client: httpx.Client, message: Message = MESSAGE, **values: str) -> str | None:
     (channel,) = discord.channels(settings(fake, **values), client)
-    return [channel.post(part) for part in channel.parts(message)][0]
+    return next(channel.post(part) for part in channel.parts(message))
 
 
 def test_an_alert_is_shown_with_title_text_and_colour_and_pings_nobody(

@@ -1,7 +1,7 @@
-"""Discord's documented REST protocol for creating messages, on a loopback server; strict about what it accepts.
+"""Discord's documented REST protocol for creating messages, on a loopback server; strict in what it accepts.
 
-Discord Developer Documentation: "Create Message", "Execute Webhook", "Embed Limits", "Rate Limits". Fields that
-the documentation does not name are refused, which the real service is too lenient to do.
+Discord Developer Documentation: "Create Message", "Execute Webhook", "Embed Limits", "Rate Limits". Fields
+that the documentation does not name are refused, which the real service is too lenient to do.
 """
 
 from __future__ import annotations
