@@ -14,7 +14,7 @@ from aegis_lib.alerts.model import Message, Receipt
 from aegis_lib.containers.model import Inspected, Listed, Notice, RestartAnswer, RestartOutcome, StrikeRecord
 from aegis_lib.digest.model import Arrivals, Claim, EventCounts, TaskCounts, Window
 from aegis_lib.health.model import Flushed, Outage, Stage
-from aegis_lib.memory.model import Episode, Importance
+from aegis_lib.memory.model import Deleted, Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
 
@@ -87,8 +87,8 @@ class ExpiringMemory(Protocol):
     def count_expired(self, before: datetime, spare_unsynced: bool = False) -> int:
         """How many low-importance events are older than `before`; see `delete_expired`."""
 
-    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> int:
-        """Delete one batch of at most `limit` low-importance events older than `before`; return its size.
+    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> Deleted:
+        """Delete one batch: the oldest low-importance events older than `before`, at most `limit`.
 
         With `spare_unsynced`, events that the knowledge graph has not read yet stay. An event of
         unknown time never expires. Fewer than `limit` means that nothing is left, or that the rest is
@@ -305,4 +305,16 @@ class Journal(Protocol):
         Raises:
             DependencyUnavailable: there is no room for it.
             Misconfigured: the journal cannot be written.
+        """
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors whose nearness is nearness of meaning."""
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector per text, in order, all of one length.
+
+        Raises:
+            DependencyUnavailable: the model server did not answer.
+            PermanentFailure: it refused the texts, or answered something else.
         """

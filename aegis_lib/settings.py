@@ -10,10 +10,12 @@ import hashlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -25,26 +27,24 @@ from aegis_lib.errors import Misconfigured
 
 _PLACEHOLDER = re.compile(r"^(change[-_ ]?me|your[-_ ].*|<.*>|xxx+|replace[-_ ]?me.*)$", re.IGNORECASE)
 
+LARGEST_FILE_CHARACTERS = 100_000
+"""More is no setting: somebody named the wrong file."""
+
 
 class _FileSource(PydanticBaseSettingsSource):
     """Reads `NAME_FILE` for each field whose variable is NAME."""
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        variable = (field.validation_alias or field_name).upper()
-        named = _lookup(f"{variable}_FILE", self.settings_cls)
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        variable = _variable(field, field_name)
+        named = _lookup(f"{variable}_FILE", self._lines)
         if named is None:
             return None, variable, False
-        if _lookup(variable, self.settings_cls) is not None:
+        if _lookup(variable, self._lines) is not None:
             raise Misconfigured(f"{variable}_FILE", f"{variable} is set as well.", "keep one of the two.")
-        try:
-            return Path(named).read_text(encoding="utf-8").strip(), variable, False
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise Misconfigured(
-                f"{variable}_FILE", f"{named} cannot be read: {reason}.", "name a readable text file."
-            ) from error
+        return _read(f"{variable}_FILE", Path(named).expanduser()), variable, False
 
     def __call__(self) -> dict[str, Any]:
+        self._lines = DotEnvSettingsSource(self.settings_cls).env_vars
         found: dict[str, Any] = {}
         for name, field in self.settings_cls.model_fields.items():
             value, variable, _ = self.get_field_value(field, name)
@@ -53,32 +53,64 @@ class _FileSource(PydanticBaseSettingsSource):
         return found
 
 
-def _lookup(variable: str, settings: type[BaseSettings]) -> str | None:
-    if os.environ.get(variable):
-        return os.environ[variable]
-    lines = DotEnvSettingsSource(settings).env_vars
-    return lines.get(variable.lower()) or None
+def _variable(field: FieldInfo, name: str) -> str:
+    return str(field.validation_alias or name).upper()
+
+
+def _lookup(variable: str, lines: Mapping[str, str | None]) -> str | None:
+    return os.environ.get(variable) or os.environ.get(variable.lower()) or lines.get(variable.lower()) or None
+
+
+def _read(setting: str, path: Path) -> str:
+    # Errors are raised after the handlers, so that a decoding error, which holds the bytes, is not attached.
+    reason = ""
+    try:
+        with path.open(encoding="utf-8") as opened:
+            text = opened.read(LARGEST_FILE_CHARACTERS + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    if reason:
+        raise Misconfigured(setting, f"{path} cannot be read: {reason}.", "name a readable text file.")
+    if len(text) > LARGEST_FILE_CHARACTERS:
+        raise Misconfigured(setting, f"{path} is too large.", "name a file that holds the value and no more.")
+    if not text.strip():
+        raise Misconfigured(setting, f"{path} is empty.", f"write the value into it, or unset {setting}.")
+    return text.strip()
 
 
 class Settings(BaseSettings):
     """Base: names are the environment's, empty means unset, a bad value is a `Misconfigured`."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     def __init__(self, **values: Any) -> None:
+        refused: Misconfigured | None = None
         try:
             super().__init__(**values)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             name = str(first["loc"][0]).upper() if first["loc"] else type(self).__name__
-            raise Misconfigured(name, f"{first['msg']}.", "correct it in the environment or .env.") from None
+            refused = Misconfigured(name, f"{first['msg']}.", "correct it in the environment or .env.")
+        except UnicodeDecodeError:
+            refused = Misconfigured(".env", "is not UTF-8 text.", "save it as UTF-8.")
+        except OSError as error:
+            refused = Misconfigured(".env", f"cannot be read: {error.strerror}.", "make it readable.")
+        if refused is not None:
+            raise refused  # out here: the library's errors hold the value, which may be a secret
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
             if isinstance(plain, str) and _PLACEHOLDER.match(plain):
-                variable = str(field.validation_alias or name).upper()
+                variable = _variable(field, name)
                 raise Misconfigured(variable, "still holds the example's placeholder.", "set the real value.")
 
     @classmethod
@@ -244,6 +276,13 @@ class OllamaSettings(Settings):
     host: str | None = Field(default=None, validation_alias="ollama_host")
     embedding_model: str = Field(default="nomic-embed-text", validation_alias="ollama_embedding_model")
     timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="ollama_timeout")
+
+
+class GraphSettings(Settings):
+    """The knowledge graph. Where one is configured, the cleanup spares events that it has not read yet."""
+
+    host: str | None = Field(default=None, validation_alias="falkordb_host")
+    port: int = Field(default=6379, ge=1, le=65535, validation_alias="falkordb_port")
 
 
 class LogSettings(Settings):

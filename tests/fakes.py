@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aegis_lib.alerts.model import Message, Receipt
-from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Episode, Importance, NewEpisode
+from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Deleted, Episode, Importance, NewEpisode
 from aegis_lib.tasks.model import NewTask, Task, TaskStatus
 
 # --- memory ---
@@ -88,14 +88,14 @@ class FakeMemory:
         self._check()
         return len(self._expired(before, spare_unsynced))
 
-    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> int:
+    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> Deleted:
         self._check()
         if limit < 1:
             raise ValueError("limit must be at least 1")
-        batch = self._expired(before, spare_unsynced)[:limit]
-        for number in batch:
-            del self.rows[number]
-        return len(batch)
+        expired = self._expired(before, spare_unsynced)
+        batch = sorted(expired, key=lambda number: self.rows[number].timestamp)[:limit]
+        times = [self.rows.pop(number).timestamp for number in batch]
+        return Deleted(rows=len(times), oldest=min(times, default=None), newest=max(times, default=None))
 
     def of_type(self, event_type: str) -> list[NewEpisode]:
         """What was recorded under one event type, in order."""

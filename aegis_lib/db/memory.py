@@ -11,7 +11,7 @@ from aegis_lib import clock
 from aegis_lib.db.sql import Queries
 from aegis_lib.db.storable import limited, storable_json, storable_text
 from aegis_lib.errors import DependencyUnavailable
-from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Episode, Importance, NewEpisode
+from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Deleted, Episode, Importance, NewEpisode
 
 _ATTEMPTS = 3
 
@@ -108,14 +108,15 @@ class EpisodicMemory:
         """How many low-importance events are older than `before`."""
         return int(self._queries.count_expired(before=before, spare_unsynced=spare_unsynced))
 
-    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> int:
-        """Delete one batch, at most `limit`, of low-importance events older than `before`; return its size.
+    def delete_expired(self, before: datetime, limit: int, spare_unsynced: bool = False) -> Deleted:
+        """Delete one batch: the oldest low-importance events older than `before`, at most `limit`.
 
         Rows that another transaction holds are passed over, so that two cleanups share the work.
         """
         if limit < 1:
             raise ValueError(f"a batch has at least 1 row, not {limit}")
-        return int(self._queries.delete_expired(before=before, limit=limit, spare_unsynced=spare_unsynced))
+        row = self._queries.delete_expired(before=before, limit=limit, spare_unsynced=spare_unsynced)
+        return Deleted(**row)
 
 
 def _vector(embedding: Sequence[float]) -> str:

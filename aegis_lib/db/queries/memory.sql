@@ -64,16 +64,20 @@ WHERE importance = 'low'
     AND timestamp < :before
     AND (graphiti_synced_at IS NOT NULL OR NOT :spare_unsynced::boolean);
 
--- name: delete_expired!
+-- name: delete_expired^
 -- Forget one batch, found by primary key; rows that somebody else holds are left for the next batch.
-DELETE FROM episodic_memory
-WHERE id IN (
-    SELECT id
-    FROM episodic_memory
-    WHERE importance = 'low'
-        AND timestamp < :before
-        AND (graphiti_synced_at IS NOT NULL OR NOT :spare_unsynced::boolean)
-    ORDER BY timestamp
-    LIMIT :limit::integer
-    FOR UPDATE SKIP LOCKED
-);
+WITH gone AS (
+    DELETE FROM episodic_memory
+    WHERE id IN (
+        SELECT id
+        FROM episodic_memory
+        WHERE importance = 'low'
+            AND timestamp < :before
+            AND (graphiti_synced_at IS NOT NULL OR NOT :spare_unsynced::boolean)
+        ORDER BY timestamp
+        LIMIT :limit::integer
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING timestamp
+)
+SELECT count(*) AS rows, min(timestamp) AS oldest, max(timestamp) AS newest FROM gone;
