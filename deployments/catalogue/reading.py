@@ -18,6 +18,7 @@ from deployments.catalogue.model import (
 )
 from deployments.catalogue.shape import DeploymentShape, FileShape, ScheduleShape
 from deployments.catalogue.source import Problem, Source, load
+from deployments.project import project_root
 
 FILE_NAME = "prefect.yaml"
 
@@ -43,7 +44,7 @@ def read(file: Path | None = None) -> Catalogue:
     Raises:
         CatalogueError: the file cannot be read or breaks a rule; all mistakes are in it.
     """
-    path = (file or _default_file()).resolve()
+    path = (file or project_root() / FILE_NAME).resolve()
     source = load(path)
     if isinstance(source, Problem):
         raise CatalogueError(path, (source,))
@@ -54,12 +55,6 @@ def read(file: Path | None = None) -> Catalogue:
     return Catalogue(
         jobs=tuple(_job(entry, number, source, path.parent) for number, entry in enumerate(entries))
     )
-
-
-def _default_file() -> Path:
-    from deployments.project import project_root
-
-    return project_root() / FILE_NAME
 
 
 def _job(entry: DeploymentShape, number: int, source: Source, root: Path) -> Job:

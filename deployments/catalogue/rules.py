@@ -191,7 +191,7 @@ def _schedule(schedule: dict[str, Any], here: Path_) -> Iterator[_Found]:
             "an interval needs no timezone: it counts from its anchor_date, which is UTC",
             "remove timezone, or use cron for a time of day.",
         )
-    if cron is not None and anchor is not None:
+    if cron is not None and interval is None and anchor is not None:
         yield _Found((*here, "anchor_date"), "cron has no use for an anchor_date", "remove it.")
 
 

@@ -78,6 +78,12 @@ def check_cron(cron: str, timezone: str | None = None) -> Objection | None:
         )
     except StopIteration:
         return Objection(f"cron {cron!r} names a day that never comes", "correct day and month.")
+    if fields[2].startswith("*/"):
+        days = ",".join(str(day) for day in sorted(parsed.days))
+        return Objection(
+            f"cron {cron!r} counts days in steps, of which Prefect leaves some out at the end of February",
+            f"list the days ({days}), or use an interval with an anchor_date.",
+        )
     if fields[2] != "*" and fields[4] != "*":
         return Objection(
             f"cron {cron!r} restricts day and weekday, which runs when either matches",

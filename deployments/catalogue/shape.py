@@ -74,7 +74,7 @@ _LIMIT = "concurrency_limit: {limit: 1, collision_strategy: CANCEL_NEW, grace_pe
 _DRIFT = "remove it: a deploy must not undo what an operator paused; use `aegis pause` and `aegis resume`."
 _CODE_IS_HERE = "remove it: runs start in the project's own directory."
 _REFUSED = {
-    ("deployments", "description"): "remove it: the flow's docstring is the description.",
+    ("deployments", "description"): "remove it: the docstring of the flow's function is the description.",
     ("deployments", "flow_name"): "remove it: the flow's name is derived from its function.",
     (
         "deployments",
@@ -122,8 +122,16 @@ def check(source: Source) -> Iterator[Problem]:
     try:
         FileShape.model_validate(source.content)
     except ValidationError as invalid:
-        for error in invalid.errors(include_url=False):
+        errors = invalid.errors(include_url=False)
+        misspelt = {
+            (*error["loc"][:-1], _nearest(error["loc"]))
+            for error in errors
+            if error["type"] == "extra_forbidden"
+        }
+        for error in errors:
             path = tuple(error["loc"])
+            if error["type"] == "missing" and path in misspelt:
+                continue  # one mistake, said once
             what, fix = _explain(path, error)
             yield Problem(source.line(path), f"{label(source, path)}{what}", fix)
 
@@ -152,6 +160,18 @@ def _level(path: Path_) -> tuple[str, type[Shape]]:
     return level, shapes.get(level, FileShape)
 
 
+def _keys(shape: type[Shape]) -> list[str]:
+    return [field.alias or name for name, field in shape.model_fields.items()]
+
+
+def _nearest(path: Path_) -> str | None:
+    """The valid key that an unknown one was probably meant to be."""
+    level, shape = _level(path)
+    if (level, path[-1]) in _REFUSED:
+        return None
+    return next(iter(difflib.get_close_matches(str(path[-1]), _keys(shape), n=1, cutoff=0.5)), None)
+
+
 def _explain(path: Path_, error: ErrorDetails) -> tuple[str, str]:
     key = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
     level, shape = _level(path)
@@ -159,11 +179,10 @@ def _explain(path: Path_, error: ErrorDetails) -> tuple[str, str]:
     if error["type"] == "extra_forbidden":
         if (level, key) in _REFUSED:
             return f"{key!r} has no place in the catalogue", _REFUSED[level, key]
-        known = [field.alias or name for name, field in shape.model_fields.items()]
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        near = _nearest(path)
         if near:
-            return f"unknown key {key!r}, the nearest valid one is {near[0]!r}", "rename or remove it."
-        return f"unknown key {key!r}", f"remove it; valid here: {', '.join(known)}."
+            return f"unknown key {key!r}, the nearest valid one is {near!r}", "rename or remove it."
+        return f"unknown key {key!r}", f"remove it; valid here: {', '.join(_keys(shape))}."
     if error["type"] == "missing":
         return f"{key!r} is missing{f' in {level}' if level and level != 'deployments' else ''}", mend
     if error["type"] == "literal_error":

@@ -51,12 +51,12 @@ def _line_of(node: Any, step: str | int) -> int | None:
     if isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
         return int(node.lc.item(step)[0]) + 1
     if isinstance(node, CommentedMap) and step in node:
-        try:
+        if step in (node.lc.data or {}):
             return int(node.lc.key(step)[0]) + 1
-        except KeyError:  # merged in with <<: the key stands where the anchor is
-            for _, merged in node.merge:
-                if step in merged:
-                    return _line_of(merged, step)
+        for merged in node.merge:  # merged in with <<: the key stands where the anchor is
+            mapping = merged[1] if isinstance(merged, tuple) else merged  # ruamel.yaml before 0.19
+            if step in mapping:
+                return _line_of(mapping, step)
     return None
 
 
