@@ -177,7 +177,7 @@ class _Evening:
             log.warning("digest_posting_unknown", end=claim.window.end)
             return
         try:
-            self.notifier.send(message)
+            receipts = self.notifier.send(message)
         except DependencyUnavailable:
             self.digests.release_post(claim.id)
             raise
@@ -185,7 +185,7 @@ class _Evening:
             self.problems.append(f"The digest could not be posted: {error}")
             log.error("digest_not_posted", error=str(error))
             return
-        self.posted += 1
+        self.posted += any(receipt.delivered for receipt in receipts)
 
     def _report(self, last: Claim | None) -> EveningReport:
         if not self.written:

@@ -65,7 +65,7 @@ class MemoryConfig(Frozen):
 
     The pace protects whoever reads meanwhile: batches of `least_batch_rows` to `most_batch_rows` are sized to
     take about `batch_ms` each, and deleting takes at most `busy_share` (0.01 to 1) of the time. After
-    `time_limit_seconds` (1 to 1500) the rest is left to the next run.
+    `time_limit_seconds` (1 to 1100) the rest is left to the next run.
     """
 
     retention_days: int = Field(default=30, ge=1, le=36_500)
@@ -74,7 +74,7 @@ class MemoryConfig(Frozen):
     most_batch_rows: int = Field(default=2_000, ge=1, le=100_000)
     batch_ms: int = Field(default=20, ge=1, le=10_000)
     busy_share: float = Field(default=0.5, ge=0.01, le=1)
-    time_limit_seconds: int = Field(default=1500, ge=1, le=1500)
+    time_limit_seconds: int = Field(default=900, ge=1, le=1100)  # three tries fit into the job
 
     @model_validator(mode="after")
     def _batches_have_a_size(self) -> Self:
