@@ -88,6 +88,11 @@ def parse_hosts(text: str) -> dict[str, str]:
         name, address = (before.strip(), after.strip()) if separator and "://" not in before else ("", part)
         if not _ADDRESS.match(address):
             raise Misconfigured("DOCKER_HOSTS", f"{shown(part)!r} is not an address of an engine.", mend)
+        if urlsplit(address).password is not None:
+            problem = f"{shown(part)} holds a password, which shows in messages and process lists."
+            raise Misconfigured(
+                "DOCKER_HOSTS", problem, "use an ssh key, or certificates in DOCKER_CERT_PATH."
+            )
         name = name or _name_of(address)
         if not _NAME.match(name):
             raise Misconfigured(

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from aegis_lib.containers.model import EngineRestartPolicy, Health, HealthCheck, Inspected, Listed
+from aegis_lib.containers.model import EngineRestartPolicy, HealthCheck, Inspected, Listed
+from aegis_lib.containers.model import Health as HealthStatus
 
 _OUTPUT_KEPT_CHARACTERS = 1000
 
@@ -23,7 +24,7 @@ _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 _EXIT = re.compile(r"^(?:Exited|Restarting) \((-?\d+)\)")
 
 
-def parse_status(status: str) -> tuple[Health | None, int | None, int | None]:
+def parse_status(status: str) -> tuple[HealthStatus | None, int | None, int | None]:
     """Health, exit code and seconds up (None from two minutes on) of the list's text.
 
     `Up 3 hours (healthy)`, `Up Less than a second (health: starting)`, `Exited (137) 2 days ago`.
@@ -40,8 +41,9 @@ def _missing_is_none(value: Any) -> Any:
     return None if not value or str(value).startswith("0001-") else value
 
 
-Moment = Annotated[AwareDatetime | None, BeforeValidator(_missing_is_none)]
-Labels = Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
+_Moment = Annotated[AwareDatetime | None, BeforeValidator(_missing_is_none)]
+_Status = Annotated[HealthStatus | None, BeforeValidator(lambda said: None if said == "none" else said)]
+_Labels = Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
 
 
 class ListedItem(BaseModel):
@@ -52,7 +54,7 @@ class ListedItem(BaseModel):
     State: str
     Status: str
     Created: float
-    Labels: Labels = Field(default_factory=dict)
+    Labels: _Labels = Field(default_factory=dict)
 
     def listed(self, engine: str, itself: str | None) -> Listed:
         # A container has one name of its own; others, with a second slash, are links of other containers.
@@ -77,7 +79,9 @@ class _Probe(BaseModel):
 
 
 class _Health(BaseModel):
-    Status: Annotated[Health | None, BeforeValidator(lambda status: None if status == "none" else status)]
+    Status: Annotated[
+        HealthStatus | None, BeforeValidator(lambda status: None if status == "none" else status)
+    ]
     Log: list[_Probe] | None = None
 
 
@@ -86,7 +90,7 @@ class _State(BaseModel):
     ExitCode: int = 0
     OOMKilled: bool = False
     Error: str = ""
-    StartedAt: Moment = None
+    StartedAt: _Moment = None
     Health: _Health | None = None
 
 
