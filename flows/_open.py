@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from aegis_lib.db.spool import Spool, SpooledMemory
-
-from aegis_lib.db import database
-from aegis_lib.errors import DependencyUnavailable, Misconfigured
-from aegis_lib.ports import EpisodicMemory
+from aegis_lib import config as config_file
+from aegis_lib.adapters.notify import fanout
+from aegis_lib.config import AegisConfig
+from aegis_lib.db import spooled_memory
+from aegis_lib.db.spool import Spool
+from aegis_lib.db.spooled_memory import SpooledMemory
+from aegis_lib.errors import Misconfigured
+from aegis_lib.ports import EpisodicMemory, Notifier
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
+
+
+def config() -> AegisConfig:
+    """What `aegis.yaml` says; all defaults where there is none."""
+    return config_file.load()
 
 
 def spool() -> Spool:
@@ -20,10 +28,16 @@ def spool() -> Spool:
 
 @contextmanager
 def memory() -> Iterator[EpisodicMemory]:
-    """The agent's memory; while the database is away, what is recorded goes to the spool."""
+    """The agent's memory; while the database is away or refuses us, what is recorded goes to the spool."""
     with ExitStack() as stack:
+        opened: EpisodicMemory
         try:
-            store = stack.enter_context(database.connect(DatabaseSettings())).memory
-        except (DependencyUnavailable, Misconfigured):
-            store = None
-        yield SpooledMemory(store, spool())
+            opened = stack.enter_context(spooled_memory.opened(DatabaseSettings(), spool()))
+        except Misconfigured:
+            opened = SpooledMemory(None, spool())
+        yield opened
+
+
+def notifier() -> AbstractContextManager[Notifier]:
+    """Every configured channel; the console where none is."""
+    return fanout.connect()

@@ -75,8 +75,8 @@ def test_the_lock_pins_every_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *(d for extra in extras.values() for d in extra)]
-    names = {re.split(r"[\[<>=~! ;]", d)[0].lower().replace("_", "-") for d in declared} - {"aegis-scheduler"}
+    names = {re.sub(r"[._]", "-", re.split(r"[\[<>=~! ;]", d)[0].lower()) for d in declared}
     pinned = set(
         re.findall(r"^([a-z0-9][a-z0-9._-]*)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     )
-    assert names - pinned == set(), "run `make lock`"
+    assert names - pinned == {"aegis-scheduler"}, "run `make lock`"
