@@ -96,10 +96,12 @@ WHERE engine = :engine AND name = :name AND first_strike_at = :case_started_at A
   AND (notice_claimed_at IS NULL OR notice_claimed_at <= :abandoned_before);
 
 -- name: escalation_delivered!
+-- The human was called; the claim on the message ends.
 UPDATE container_strikes SET escalated_at = :now, notice_claimed_at = NULL
 WHERE engine = :engine AND name = :name AND first_strike_at = :case_started_at;
 
 -- name: reminder_delivered!
+-- The human was reminded; the claim on the message ends.
 UPDATE container_strikes SET reminded_at = :now, notice_claimed_at = NULL
 WHERE engine = :engine AND name = :name AND first_strike_at = :case_started_at;
 

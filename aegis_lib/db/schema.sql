@@ -1,0 +1,207 @@
+-- The sum of the migrations. Made by `python -m aegis_lib.db.migrate schema`; not edited.
+
+CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public;
+
+CREATE TYPE public.memory_importance AS ENUM (
+    'low',
+    'medium',
+    'high',
+    'critical'
+);
+
+CREATE TABLE public.config (
+    key text NOT NULL,
+    value text
+);
+
+CREATE TABLE public.container_restarts (
+    id bigint NOT NULL,
+    engine text NOT NULL,
+    name text NOT NULL,
+    container_id text NOT NULL,
+    case_started_at timestamp with time zone NOT NULL,
+    attempt integer NOT NULL,
+    reason text NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    outcome text,
+    verified_at timestamp with time zone,
+    forgiven boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE public.container_restarts IS 'Every claimed restart; outcome is null until it is finished';
+
+COMMENT ON COLUMN public.container_restarts.forgiven IS 'no longer counted against the budget: a human acknowledged';
+
+ALTER TABLE public.container_restarts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.container_restarts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.container_strikes (
+    engine text NOT NULL,
+    name text NOT NULL,
+    container_id text NOT NULL,
+    strikes integer NOT NULL,
+    reason text NOT NULL,
+    first_strike_at timestamp with time zone NOT NULL,
+    last_strike_at timestamp with time zone NOT NULL,
+    healthy_cycles integer DEFAULT 0 NOT NULL,
+    last_healthy_at timestamp with time zone,
+    quarantined_at timestamp with time zone,
+    notice_claimed_at timestamp with time zone,
+    escalated_at timestamp with time zone,
+    reminded_at timestamp with time zone,
+    recovered_at timestamp with time zone,
+    CONSTRAINT container_strikes_strikes_check CHECK ((strikes >= 1))
+);
+
+COMMENT ON TABLE public.container_strikes IS 'One open case per sick container; first_strike_at identifies the case';
+
+COMMENT ON COLUMN public.container_strikes.notice_claimed_at IS 'somebody is sending a message; old = that process died';
+
+COMMENT ON COLUMN public.container_strikes.escalated_at IS 'when the call for a human was delivered';
+
+COMMENT ON COLUMN public.container_strikes.recovered_at IS 'healthy again; the row goes when people have been told';
+
+CREATE TABLE public.digests (
+    id bigint NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    window_end timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone NOT NULL,
+    post_claimed_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    journal_path text,
+    CONSTRAINT digests_window_has_a_length CHECK ((window_end > window_start))
+);
+
+COMMENT ON TABLE public.digests IS 'One row per evening digest; the next window starts where the last one ends';
+
+COMMENT ON COLUMN public.digests.post_claimed_at IS 'a run set out to post it; without finished_at it is unknown whether it did';
+
+ALTER TABLE public.digests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.digests_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.episodic_memory (
+    id integer NOT NULL,
+    "timestamp" timestamp with time zone DEFAULT now(),
+    event_type character varying(100) NOT NULL,
+    summary text NOT NULL,
+    details jsonb,
+    context jsonb,
+    importance public.memory_importance DEFAULT 'medium'::public.memory_importance,
+    embedding public.vector(1536),
+    tags text[],
+    related_memories integer[],
+    created_at timestamp with time zone DEFAULT now(),
+    decision text,
+    metadata jsonb,
+    graphiti_synced_at timestamp with time zone
+);
+
+CREATE SEQUENCE public.episodic_memory_id_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.episodic_memory_id_seq OWNED BY public.episodic_memory.id;
+
+CREATE TABLE public.state (
+    key text NOT NULL,
+    value text,
+    updated_at timestamp with time zone DEFAULT now()
+);
+
+CREATE TABLE public.tasks (
+    id bigint NOT NULL,
+    title text NOT NULL,
+    details text DEFAULT ''::text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    priority smallint DEFAULT 2 NOT NULL,
+    source text DEFAULT 'aegis'::text NOT NULL,
+    source_key text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    due_at timestamp with time zone,
+    CONSTRAINT tasks_priority_check CHECK (((priority >= 0) AND (priority <= 4))),
+    CONSTRAINT tasks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'in_progress'::text, 'blocked'::text, 'completed'::text, 'failed'::text])))
+);
+
+CREATE SEQUENCE public.tasks_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.tasks_id_seq OWNED BY public.tasks.id;
+
+ALTER TABLE ONLY public.episodic_memory ALTER COLUMN id SET DEFAULT nextval('public.episodic_memory_id_seq'::regclass);
+
+ALTER TABLE ONLY public.tasks ALTER COLUMN id SET DEFAULT nextval('public.tasks_id_seq'::regclass);
+
+ALTER TABLE ONLY public.config
+    ADD CONSTRAINT config_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.container_restarts
+    ADD CONSTRAINT container_restarts_engine_name_case_started_at_attempt_key UNIQUE (engine, name, case_started_at, attempt);
+
+ALTER TABLE ONLY public.container_restarts
+    ADD CONSTRAINT container_restarts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.container_strikes
+    ADD CONSTRAINT container_strikes_pkey PRIMARY KEY (engine, name);
+
+ALTER TABLE ONLY public.digests
+    ADD CONSTRAINT digests_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.digests
+    ADD CONSTRAINT digests_window_end_key UNIQUE (window_end);
+
+ALTER TABLE ONLY public.digests
+    ADD CONSTRAINT digests_window_start_key UNIQUE (window_start);
+
+ALTER TABLE ONLY public.episodic_memory
+    ADD CONSTRAINT episodic_memory_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.state
+    ADD CONSTRAINT state_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (id);
+
+CREATE INDEX container_restarts_by_name ON public.container_restarts USING btree (engine, name, claimed_at);
+
+CREATE UNIQUE INDEX episodic_memory_aegis_key_idx ON public.episodic_memory USING btree (((metadata ->> 'aegis_key'::text))) WHERE ((metadata ->> 'aegis_key'::text) IS NOT NULL);
+
+CREATE INDEX episodic_memory_embedding_idx ON public.episodic_memory USING hnsw (embedding public.vector_cosine_ops);
+
+CREATE INDEX episodic_memory_event_type_idx ON public.episodic_memory USING btree (event_type);
+
+CREATE INDEX episodic_memory_importance_idx ON public.episodic_memory USING btree (importance);
+
+CREATE INDEX episodic_memory_low_idx ON public.episodic_memory USING btree ("timestamp") WHERE (importance = 'low'::public.memory_importance);
+
+CREATE INDEX episodic_memory_tags_idx ON public.episodic_memory USING gin (tags);
+
+CREATE INDEX episodic_memory_timestamp_idx ON public.episodic_memory USING btree ("timestamp" DESC);
+
+CREATE INDEX tasks_finished_idx ON public.tasks USING btree (status, completed_at);
+
+CREATE INDEX tasks_pending_idx ON public.tasks USING btree (priority, due_at) WHERE (status = 'pending'::text);
+
+CREATE UNIQUE INDEX tasks_source_key_idx ON public.tasks USING btree (source_key) WHERE (source_key IS NOT NULL);
