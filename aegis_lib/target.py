@@ -46,16 +46,20 @@ def load(target: str) -> Callable[..., Any]:
 
 
 def check(function: Callable[..., Any], target: str, arguments: Mapping[str, Any]) -> None:
-    """Whether the function takes these keyword arguments.
+    """Whether the function takes these keyword arguments; some built-in functions do not tell.
 
     Raises:
         PermanentFailure: it does not; says which argument is missing or too many.
     """
     try:
-        inspect.signature(function).bind(**arguments)
+        signature = inspect.signature(function)
+    except ValueError:
+        return
+    try:
+        signature.bind(**arguments)
     except TypeError as error:
         raise PermanentFailure(
-            f"{target} cannot be called with {sorted(arguments) or 'no arguments'}: {error}. "
+            f"{target} cannot be called with {', '.join(sorted(arguments)) or 'no arguments'}: {error}. "
             "Fix: give its arguments as name=value."
         ) from None
 

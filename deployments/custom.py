@@ -11,18 +11,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
 from deployments import triggers
 from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
+from deployments.project import project_root
 
 FLOW_NAME = "custom-job"
 ENTRYPOINT = "flows/_custom_job.py:custom_job"
-ROOT = Path(__file__).resolve().parent.parent
-"""The project's directory, in which runs start."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_ID = 80
@@ -72,8 +70,8 @@ class CustomJob(Frozen):
         """Prefect's name of the job."""
         return self.job_id.replace("_", "-")
 
-    def payload(self, flow_id: str) -> dict[str, Any]:
-        """What is posted to the server. The schema lets no run change the function that is called."""
+    def payload(self, flow_id: str, root: str) -> dict[str, Any]:
+        """What is posted to the server; runs start in `root`. No run can change which function is called."""
         schedules = []
         if self.schedule is not None:
             schedules = [{"slug": self.schedule.slug, "active": True, "schedule": self.schedule.payload()}]
@@ -81,9 +79,9 @@ class CustomJob(Frozen):
             "name": self.deployment_name,
             "flow_id": flow_id,
             "entrypoint": ENTRYPOINT,
-            "path": str(ROOT),
-            "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
+            "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": root}}],
             "work_pool_name": WORK_POOL,
+            "work_queue_name": "default",
             "tags": [CUSTOM_TAG],
             "description": f"Custom job: calls {self.target}.",
             "parameters": {"job_id": self.job_id, "target": self.target, "arguments": self.arguments},
@@ -140,7 +138,7 @@ def check_target(target: str, arguments: Mapping[str, Any]) -> None:
             input=question,
             capture_output=True,
             text=True,
-            cwd=ROOT,
+            cwd=project_root(),
             timeout=_PROBE_TIMEOUT_SECONDS,
             check=False,
         )

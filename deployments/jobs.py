@@ -22,6 +22,7 @@ from deployments import custom, triggers
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
 from deployments.job_model import ACTIVE, FINAL, JobView, LogLine, RunView, job_id_of
+from deployments.project import project_root
 from deployments.runs import NoSuchRun, Runs
 
 __all__ = ["JobView", "LogLine", "NoSuchJob", "NoSuchRun", "RunView", "Scheduler", "scheduler"]
@@ -122,8 +123,8 @@ class Scheduler:
             kwargs: the function's arguments. They are stored and shown: no secrets.
             timezone: of a cron trigger, an IANA name; UTC without one.
             replace_existing: change the custom job of that id instead of refusing.
-            fields: of the trigger. `cron`: minute, hour, day, month, day_of_week, or
-                `expression="0 2 * * *"`. `interval`: weeks, days, hours, minutes, seconds, start_date. `date`: run_date (aware).
+            fields: `cron` takes minute, hour, day, month, day_of_week, or `expression="0 2 * * *"`;
+                `interval` takes weeks, days, hours, minutes, seconds, start_date; `date` takes run_date.
 
         Raises:
             PermanentFailure: the function, the id or the schedule cannot work. Nothing was created.
@@ -146,7 +147,7 @@ class Scheduler:
         custom.check_target(chosen.target, chosen.arguments)
         flow = self.api.post("/flows/", {"name": custom.FLOW_NAME})
         try:
-            row = self.api.post("/deployments/", chosen.payload(flow["id"]))
+            row = self.api.post("/deployments/", chosen.payload(flow["id"], str(project_root())))
         except NotFound as error:
             raise _no_pool() from error
         if run_at is not None:

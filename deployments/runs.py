@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from aegis_lib import clock
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from deployments.api import NotFound, PrefectApi
-from deployments.job_model import ACTIVE, FINAL, LogLine, RunView, job_id_of
+from deployments.job_model import LogLine, RunView, job_id_of
 
 _PATIENCE_SECONDS = 30  # how long following a run outlasts a server that does not answer
 _LOG_DELAY = timedelta(seconds=5)  # lines of one run may arrive this much out of order
@@ -46,7 +47,7 @@ class Runs:
         except ValueError:
             found = self.select({"name": {"any_": [run]}}, _NEWEST, 1)
             if not found:
-                found = self._ended_or_active_of(run)
+                found = self._due_of(run)
             if not found:
                 raise NoSuchRun(run) from None
             row = found[0]
@@ -111,10 +112,10 @@ class Runs:
         except NotFound:
             raise NoSuchRun(run_id) from None
 
-    def _ended_or_active_of(self, job: str) -> list[dict[str, Any]]:
+    def _due_of(self, job: str) -> list[dict[str, Any]]:
         body = {
             "deployments": {"name": {"any_": [job.strip().replace("_", "-").lower()]}},
-            "flow_runs": {"state": {"type": {"any_": [*FINAL, *ACTIVE]}}},
+            "flow_runs": {"expected_start_time": {"before_": clock.utcnow().isoformat()}},
             "sort": _NEWEST,
         }
         return list(self.api.filter("/flow_runs/filter", body, limit=1))

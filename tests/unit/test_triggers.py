@@ -27,11 +27,8 @@ from deployments import triggers
     ],
 )
 def test_cron_fields_mean_what_they_meant_in_the_original(fields: dict[str, object], cron: str) -> None:
-    assert triggers.cron_from_fields(fields) == {"cron": cron, "timezone": "UTC", "day_or": True}
-
-
-def test_a_day_and_a_weekday_must_both_match() -> None:
-    assert triggers.cron_from_fields({"day": 13, "day_of_week": "fri"})["day_or"] is False
+    schedule = triggers.cron_from_fields(fields)
+    assert (schedule.cron, schedule.timezone) == (cron, None)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +37,10 @@ def test_a_day_and_a_weekday_must_both_match() -> None:
         ({"second": 5}, "second is not supported"),
         ({"week": 5}, "week is not supported"),
         ({}, "without a field"),
-        ({"day": "last"}, "day='last'"),
-        ({"hour": "6; rm"}, "hour="),
+        ({"day": "last"}, "is not valid"),
+        ({"hour": "6;rm"}, "is not valid"),
+        ({"hour": 25}, "is not valid"),
+        ({"day": 13, "day_of_week": "fri"}, "day and weekday"),
         ({"day_of_week": 7}, "weekdays are 0"),
     ],
 )
@@ -51,28 +50,35 @@ def test_cron_fields_that_cannot_be_said_are_refused(fields: dict[str, object], 
 
 
 def test_a_cron_expression_needs_five_fields() -> None:
-    assert triggers.cron_schedule(" 30  6 * * * ", "Europe/Berlin") == {
-        "cron": "30 6 * * *",
-        "timezone": "Europe/Berlin",
-        "day_or": True,
-    }
+    assert triggers.cron_schedule(" 30  6 * * * ").cron == "30 6 * * *"
     with pytest.raises(PermanentFailure, match="6 fields instead of 5"):
         triggers.cron_schedule("0 30 6 * * *")
 
 
+def test_a_zone_whose_clock_changes_is_for_daily_jobs_only() -> None:
+    assert triggers.cron_schedule("30 6 * * *", "Europe/Berlin").timezone == "Europe/Berlin"
+    for unsafe in ("*/10 * * * *", "30 2 * * *"):
+        with pytest.raises(PermanentFailure, match="Europe/Berlin"):
+            triggers.cron_schedule(unsafe, "Europe/Berlin")
+    with pytest.raises(PermanentFailure, match="no time zone 'Mars/Olympus'"):
+        triggers.cron_schedule("30 6 * * *", "Mars/Olympus")
+
+
 def test_intervals_add_up_and_have_a_fixed_anchor() -> None:
     first = triggers.interval_from_fields({"hours": 1, "minutes": 30})
-    assert first["interval"] == 5400
+    assert first.interval_seconds == 5400
     assert first == triggers.interval_from_fields({"minutes": 90})
     start = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    assert triggers.interval_from_fields({"days": 1, "start_date": start})["anchor_date"] == start.isoformat()
+    assert triggers.interval_from_fields({"days": 1, "start_date": start}).anchor_date == start
 
 
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"seconds": 9}, "too short"),
-        ({}, "too short"),
+        ({"seconds": 9}, "10 seconds to 31 days"),
+        ({}, "10 seconds to 31 days"),
+        ({"weeks": 5}, "10 seconds to 31 days"),
+        ({"minutes": 1.0001}, "no whole seconds"),
         ({"minutes": "often"}, "not made of numbers"),
         ({"fortnights": 1}, "fortnights is not supported"),
         ({"days": 1, "start_date": datetime(2026, 5, 1)}, "no time zone"),  # noqa: DTZ001

@@ -1,0 +1,5 @@
+"""The `aegis` command."""
+
+from deployments.cli.app import main
+
+__all__ = ["main"]
