@@ -11,7 +11,9 @@ CATALOGUE = "prefect.yaml"
 
 
 def project_root(start: Path | None = None) -> Path:
-    """`AEGIS_PROJECT_DIR`, else the nearest directory with a prefect.yaml from `start` (default: the working
+    """The project's directory, absolute.
+
+    `AEGIS_PROJECT_DIR`, else the nearest directory with a prefect.yaml from `start` (default: the working
     directory) upwards, else the checkout this package stands in.
 
     Raises:

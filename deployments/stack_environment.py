@@ -1,0 +1,40 @@
+"""The environment of the stack's processes: what differs per installation. All else stands in prefect.toml.
+
+The database's address with its password goes to the server alone, and never onto a command line.
+"""
+
+from __future__ import annotations
+
+import os
+
+from aegis_lib.settings import DatabaseSettings, InstallationSettings
+from deployments.leftovers import MARK
+from deployments.stack_database import prefect_url
+
+_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+
+def child_environment(installation: InstallationSettings) -> dict[str, str]:
+    """What the worker and its runs get: our own environment, pointed at this installation."""
+    root, port = installation.root, installation.port
+    inherited = {name: value for name, value in os.environ.items() if name != _DATABASE}
+    return {
+        **inherited,
+        MARK: str(root),
+        "AEGIS_DATA_DIR": str(root),
+        "AEGIS_PORT": str(port),
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def server_environment(installation: InstallationSettings, database: DatabaseSettings) -> dict[str, str]:
+    """What the server gets besides: its database, and the addresses its own pages are opened at."""
+    port = installation.port
+    return {
+        **child_environment(installation),
+        _DATABASE: prefect_url(database, installation),
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+    }
