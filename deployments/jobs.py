@@ -18,7 +18,7 @@ from typing import Any
 
 from aegis_lib import clock
 from aegis_lib.errors import PermanentFailure
-from deployments import custom, triggers
+from deployments import catalogue, custom, triggers
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
 from deployments.job_model import ACTIVE, FINAL, JobView, LogLine, RunView, job_id_of
@@ -133,8 +133,9 @@ class Scheduler:
         chosen = custom.CustomJob.checked(
             job_id, target=custom.name_of(func), arguments=kwargs or {}, schedule=schedule
         )
+        in_catalogue = any(job.id == chosen.job_id for job in catalogue.read().jobs)
         existing = self._find(chosen.deployment_name)
-        if existing is not None and CUSTOM_TAG not in existing["tags"]:
+        if in_catalogue or (existing is not None and CUSTOM_TAG not in existing["tags"]):
             raise PermanentFailure(
                 f"{chosen.job_id!r} is a job of the catalogue. Fix: choose another id; "
                 "the catalogue's jobs are changed in prefect.yaml."
@@ -162,7 +163,7 @@ class Scheduler:
             NoSuchJob: there is none of that name.
             PermanentFailure: it is one of the catalogue's.
         """
-        row = self._deployment(job_id)
+        row = self._deployment(job_id, prefer_custom=True)
         if CUSTOM_TAG not in row["tags"]:
             raise PermanentFailure(
                 f"{job_id_of(row)!r} is a job of the catalogue and would be back with the next deploy. "
@@ -254,13 +255,15 @@ class Scheduler:
         """
         return self.runs.logs(run, limit=limit)
 
-    def _find(self, name: str) -> dict[str, Any] | None:
+    def _find(self, name: str, *, prefer_custom: bool = False) -> dict[str, Any] | None:
         chosen = {**_IN_POOL, "deployments": {"name": {"any_": [name]}}}
-        return next(self.api.filter("/deployments/filter", chosen, limit=1), None)
+        rows = list(self.api.filter("/deployments/filter", chosen))
+        rows.sort(key=lambda row: (CUSTOM_TAG in row["tags"]) != prefer_custom)
+        return rows[0] if rows else None
 
-    def _deployment(self, job_id: str) -> dict[str, Any]:
+    def _deployment(self, job_id: str, *, prefer_custom: bool = False) -> dict[str, Any]:
         name = job_id.strip().rpartition("/")[2].replace("_", "-").lower()
-        row = self._find(name)
+        row = self._find(name, prefer_custom=prefer_custom)
         if row is None:
             known = self.api.filter("/deployments/filter", {**_IN_POOL, "sort": "NAME_ASC"})
             raise NoSuchJob(job_id, [job_id_of(other) for other in known])

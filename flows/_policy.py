@@ -77,7 +77,8 @@ def record_failure(run_of: Flow[..., Any], run: FlowRun, state: State[Any]) -> N
     """Remember a failed or crashed run as `job_error`, once per run, also while the database is away."""
     from flows import _open
 
-    job_id = run_of.name.replace("-", "_")
+    custom = run_of.name == "custom-job"  # one flow behind many jobs: the run says which
+    job_id = str(run.parameters["job_id"]) if custom else run_of.name.replace("-", "_")
     log.error("job_failed", job_id=job_id, error=state.message or state.name)
     with _open.memory() as memory:
         memory.record(
