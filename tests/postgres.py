@@ -113,6 +113,18 @@ def settings_of(server: EmbeddedPostgres, **changes: str | int | None) -> Databa
     return DatabaseSettings(**{**fields, "name": "postgres", "connect_timeout_seconds": 2, **changes})
 
 
+def environment_of(settings: DatabaseSettings) -> dict[str, str]:
+    """The variables that lead another process to the same database."""
+    access = settings.connection()
+    return {
+        "POSTGRES_HOST": str(access["host"]),
+        "POSTGRES_PORT": str(access["port"]),
+        "POSTGRES_USER": str(access["user"]),
+        "POSTGRES_PASSWORD": str(access.get("password", "")),
+        "POSTGRES_DB": settings.name,
+    }
+
+
 @contextmanager
 def shared_server() -> Iterator[PostgresForTests]:
     """The server that tests share; faster than safe, since its data lives as long as the session."""

@@ -14,7 +14,7 @@ from aegis_lib.db import migrate
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings
 from deployments.embedded_postgres import EmbeddedPostgres
-from tests.postgres import PostgresForTests, settings_of
+from tests.postgres import PostgresForTests, environment_of, settings_of
 
 
 def execute(settings: DatabaseSettings, *statements: str) -> None:
@@ -29,17 +29,6 @@ def tables(settings: DatabaseSettings) -> set[str]:
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
         ).fetchall()
     return {row[0] for row in rows}
-
-
-def environment(settings: DatabaseSettings) -> dict[str, str]:
-    access = settings.connection()
-    return {
-        "POSTGRES_HOST": str(access["host"]),
-        "POSTGRES_PORT": str(access["port"]),
-        "POSTGRES_USER": str(access["user"]),
-        "POSTGRES_PASSWORD": str(access.get("password", "")),
-        "POSTGRES_DB": settings.name,
-    }
 
 
 @pytest.fixture
@@ -105,7 +94,7 @@ def test_three_at_once_apply_everything_once(empty_settings: DatabaseSettings) -
     processes = [
         subprocess.Popen(
             command,
-            env=environment(empty_settings),
+            env=environment_of(empty_settings),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -183,7 +172,7 @@ def test_a_user_who_may_not_create_the_extension_says_who_must(
 def test_the_command_tells_where_it_is_and_what_is_wrong(
     empty_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in environment(empty_settings).items():
+    for name, value in environment_of(empty_settings).items():
         monkeypatch.setenv(name, value)
     assert migrate.main(["current"]) == 0
     assert capsys.readouterr().out == "empty\n"
