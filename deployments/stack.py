@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,14 +23,15 @@ from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_memory import opened
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
-from deployments import leftovers, run_watch, signals, stack_database, stack_lock, sync
+from deployments import catalogue, leftovers, run_watch, signals, stack_database, stack_lock, sync
 from deployments.api import PrefectApi
-from deployments.catalogue import WORK_POOL
+from deployments.catalogue import WORK_POOL, Catalogue
 from deployments.child_process import ChildProcess, trim
 from deployments.embedded_postgres import EmbeddedPostgres
+from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.jobs import Scheduler
 from deployments.progress import Progress
-from deployments.project import project_root
+from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
 from deployments.stack_environment import child_environment, server_environment
 from deployments.supervisor import Supervisor
@@ -133,6 +135,11 @@ class Stack:
 
     def start(self) -> None:
         """Start every part in order; return when jobs are scheduled and a worker takes them."""
+        jobs = catalogue.read(self._project / CATALOGUE)
+        with ThreadPoolExecutor(max_workers=1) as aside:  # imports the flows while the server boots
+            self._start(jobs, aside.submit(read_flow_facts, jobs.jobs, self._project))
+
+    def _start(self, jobs: Catalogue, facts: Future[dict[str, FlowFacts]]) -> None:
         stage = self._progress.stage
         if count := leftovers.end(leftovers.marked(self._root)):
             self._progress.say(f"Stopped {count} processes that a killed `aegis up` had left.")
@@ -158,7 +165,7 @@ class Stack:
         since, worker = clock.utcnow(), self._worker()
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
-            told.detail = sync.deploy(self._api, root=self._project).summary
+            told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"
@@ -304,7 +311,7 @@ class Stack:
             self._progress.say(f"Run {row['name']} had no process any more: Crashed.")
 
     def _keep_house(self, now: datetime) -> None:
-        """Remember failed runs, say when a schedule died, keep logs small. The supervisor tells of a dead server."""
+        """Remember failed runs, say when a schedule died, keep logs small. Others tell of a dead server."""
         for log in self._logs.glob("*.log"):
             trim(log)
         try:

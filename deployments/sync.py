@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from aegis_lib.outcome import Report
 from deployments import automations, catalogue, sync_plan
 from deployments.api import NotFound, PrefectApi
 from deployments.catalogue import WORK_POOL, Catalogue
-from deployments.flow_facts import read_flow_facts
+from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.project import project_root
 from deployments.sync_plan import Change, FieldChange, Pruning, SyncPlan
 
@@ -49,6 +49,7 @@ def plan(
     *,
     root: Path | None = None,
     python: str = sys.executable,
+    facts: Mapping[str, FlowFacts] | None = None,
 ) -> SyncPlan:
     """What a deploy would change. Writes nothing; takes seconds, as it imports the flows.
 
@@ -57,6 +58,7 @@ def plan(
         jobs: default: the catalogue in `root`.
         root: the project's directory, in which runs start; default: this project.
         python: the interpreter with which the pool's workers start runs.
+        facts: what `read_flow_facts` found for `jobs`, where it was asked already.
 
     Raises:
         CatalogueError: the catalogue is wrong.
@@ -65,8 +67,8 @@ def plan(
     """
     directory = (root or project_root()).resolve()
     known = jobs or catalogue.read(directory / "prefect.yaml")
-    facts = read_flow_facts(known.jobs, directory)
-    found = sync_plan.compare(known.jobs, facts, _read_deployments(api), str(directory))
+    seen = dict(read_flow_facts(known.jobs, directory) if facts is None else facts)
+    found = sync_plan.compare(known.jobs, seen, _read_deployments(api), str(directory))
     return found.model_copy(
         update={
             "work_pool": _work_pool_change(api, python),
@@ -116,9 +118,10 @@ def deploy(
     *,
     root: Path | None = None,
     python: str = sys.executable,
+    facts: Mapping[str, FlowFacts] | None = None,
 ) -> SyncReport:
     """`apply` what `plan` finds; see both."""
-    return apply(api, plan(api, jobs, root=root, python=python))
+    return apply(api, plan(api, jobs, root=root, python=python, facts=facts))
 
 
 def ensure_work_pool(api: PrefectApi, python: str = sys.executable) -> bool:
