@@ -105,7 +105,8 @@ def open_connection(settings: DatabaseSettings) -> Connection:
             tcp_user_timeout=30_000,
         )
     except psycopg.Error as error:
-        raise refused(error, settings) from error
+        refusal = refused(error, settings)
+    raise refusal  # out here, because the driver's error holds the password
 
 
 class Prober:

@@ -75,7 +75,7 @@ class EpisodicMemory:
             if number is not None:
                 return int(number)
         raise DependencyUnavailable(
-            "PostgreSQL", f"the event with key {episode.key} is being written and deleted at once.", "try again."
+            "PostgreSQL", f"the event {episode.key} is written and deleted at the same time.", "try again."
         )
 
     def recall_recent(self, limit: int = 10, event_type: str | None = None) -> list[Episode]:
@@ -98,7 +98,8 @@ class EpisodicMemory:
         with self._queries.transaction():
             self._queries.search_widely(breadth=str(max(100, limit)))
             rows = self._queries.find_similar(embedding=_vector(embedding), limit=limit)
-        return [(_episode(row), float(row["similarity"])) for row in rows]
+        # a stored vector of zeros has no direction: its similarity is no number
+        return [(_episode(row), row["similarity"]) for row in rows if not math.isnan(row["similarity"])]
 
     def set_embedding(self, episode_id: int, embedding: Sequence[float]) -> bool:
         """Store an event's vector of 1536 finite numbers, not all zero; False when there is no such event."""

@@ -50,7 +50,7 @@ class TaskList:
             if number is not None:
                 return int(number)
         raise DependencyUnavailable(
-            "PostgreSQL", f"the task {task.source_key} is being written and deleted at once.", "try again."
+            "PostgreSQL", f"the task {task.source_key} is written and deleted at the same time.", "try again."
         )
 
     def set_status(self, task_id: int, status: TaskStatus, at: datetime) -> bool:

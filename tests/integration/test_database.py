@@ -75,6 +75,7 @@ def test_a_server_that_refuses_us_names_the_setting(
             attempt()
         assert caught.value.setting == setting
         assert "secret-but-wrong" not in str(caught.value)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_a_user_without_login_names_the_setting(fragile: EmbeddedPostgres) -> None:
