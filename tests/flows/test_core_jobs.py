@@ -83,21 +83,21 @@ def test_a_wrong_password_is_said_by_the_health_check_with_the_variable_to_set(
 def test_a_failed_job_is_remembered_even_while_the_database_is_away(
     installation: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import _policy
     from flows.health_check import health_check
-    from flows.memory_cleanup import memory_cleanup
 
-    monkeypatch.setattr(_policy, "STEP", {**_policy.STEP, "retry_delay_seconds": 0})
     here = os.environ["POSTGRES_HOST"]
     monkeypatch.setenv("POSTGRES_HOST", str(installation / "nobody-listens"))
-    state = run(memory_cleanup)
-    assert state.is_failed()
+    (installation / "aegis.yaml").write_text("helth: {}\n")
+    failed = run(health_check)
+    assert failed.is_failed()
+
     monkeypatch.setenv("POSTGRES_HOST", here)
-    run(health_check)
+    (installation / "aegis.yaml").write_text("")
+    assert run(health_check).name == "Completed"
     (event,) = database.memory.recall_recent(event_type="job_error")
     assert event.importance is Importance.HIGH
-    assert "memory_cleanup" in event.summary
-    assert event.details["flow_run_id"] == str(state.state_details.flow_run_id)
+    assert "health_check" in event.summary
+    assert event.details["flow_run_id"] == str(failed.state_details.flow_run_id)
 
 
 def test_an_empty_installation_says_so_instead_of_reporting_success(
