@@ -66,7 +66,10 @@ def upgrade(settings: DatabaseSettings | None = None) -> list[str]:
     applied: list[str] = []
     with _session(settings) as connection:
         _take_turn(connection)
-        _require_not_newer(_applied(connection), names)
+        before = _applied(connection)
+        _require_not_newer(before, names)
+        if before == names[-1]:
+            return []
         _require_vector(connection, settings)
         connection.autocommit = False
         engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
