@@ -10,7 +10,8 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_pascal
 
 from aegis_lib.containers.model import EngineRestartPolicy, HealthCheck, Inspected, Listed
 from aegis_lib.containers.model import Health as HealthStatus
@@ -46,109 +47,117 @@ _Status = Annotated[HealthStatus | None, BeforeValidator(lambda said: None if sa
 _Labels = Annotated[dict[str, str], BeforeValidator(lambda value: value or {})]
 
 
-class ListedItem(BaseModel):
+class _Reply(BaseModel):
+    """The engine writes `RestartCount` where we write `restart_count`."""
+
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+
+class ListedItem(_Reply):
     """One element of `GET /containers/json`."""
 
-    Id: str
-    Names: list[str] = Field(default_factory=list)
-    State: str
-    Status: str
-    Created: float
-    Labels: _Labels = Field(default_factory=dict)
+    id: str
+    names: list[str] = Field(default_factory=list)
+    state: str
+    status: str
+    created: float
+    labels: _Labels = Field(default_factory=dict)
 
     def listed(self, engine: str, itself: str | None) -> Listed:
+        """Our own type; `itself` is the id of the container that this process runs in."""
         # A container has one name of its own; others, with a second slash, are links of other containers.
-        own = next((name for name in self.Names if name.count("/") == 1), None)
-        health, exit_code, up_seconds = parse_status(self.Status)
+        own = next((name for name in self.names if name.count("/") == 1), None)
+        health, exit_code, up_seconds = parse_status(self.status)
         return Listed(
             engine=engine,
-            id=self.Id,
-            name=(own or self.Id[:12]).lstrip("/"),
-            state=self.State.lower(),
+            id=self.id,
+            name=(own or self.id[:12]).lstrip("/"),
+            state=self.state.lower(),
             health=health,
             exit_code=exit_code,
             up_seconds=up_seconds,
-            created_at=datetime.fromtimestamp(self.Created, UTC),
-            labels=self.Labels,
-            itself=self.Id == itself,
+            created_at=datetime.fromtimestamp(self.created, UTC),
+            labels=self.labels,
+            itself=self.id == itself,
         )
 
 
-class _Probe(BaseModel):
-    Output: str = ""
+class _Probe(_Reply):
+    output: str = ""
 
 
-class _Health(BaseModel):
-    Status: Annotated[
-        HealthStatus | None, BeforeValidator(lambda status: None if status == "none" else status)
-    ]
-    Log: list[_Probe] | None = None
+class _Health(_Reply):
+    status: _Status
+    log: list[_Probe] | None = None
 
 
-class _State(BaseModel):
-    Status: str
-    ExitCode: int = 0
-    OOMKilled: bool = False
-    Error: str = ""
-    StartedAt: _Moment = None
-    Health: _Health | None = None
+class _State(_Reply):
+    status: str
+    exit_code: int = 0
+    oom_killed: bool = Field(default=False, alias="OOMKilled")
+    error: str = ""
+    started_at: _Moment = None
+    health: _Health | None = None
 
 
-class _Check(BaseModel):
+class _Check(_Reply):
     """Durations in nanoseconds; 0 means the engine's default."""
 
-    Interval: int = 0
-    Timeout: int = 0
-    StartPeriod: int = 0
-    Retries: int = 0
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    retries: int = 0
 
     def check(self) -> HealthCheck:
         return HealthCheck(
-            interval_seconds=self.Interval / 1e9 or 30,
-            timeout_seconds=self.Timeout / 1e9 or 30,
-            retries=self.Retries or 3,
-            start_period_seconds=self.StartPeriod / 1e9,
+            interval_seconds=self.interval / 1e9 or 30,
+            timeout_seconds=self.timeout / 1e9 or 30,
+            retries=self.retries or 3,
+            start_period_seconds=self.start_period / 1e9,
         )
 
 
-class _Config(BaseModel):
-    Healthcheck: _Check | None = None
-    StopTimeout: int | None = None
+class _Config(_Reply):
+    healthcheck: _Check | None = None
+    stop_timeout: int | None = None
 
 
-class _Policy(BaseModel):
-    Name: Annotated[EngineRestartPolicy, BeforeValidator(lambda name: name or "no")] = "no"
-    MaximumRetryCount: int = 0
+class _Policy(_Reply):
+    name: Annotated[EngineRestartPolicy, BeforeValidator(lambda name: name or "no")] = "no"
+    maximum_retry_count: int = 0
 
 
-class _HostConfig(BaseModel):
-    RestartPolicy: _Policy = _Policy()
+class _HostConfig(_Reply):
+    restart_policy: _Policy = _Policy()
 
 
-class Details(BaseModel):
+class Details(_Reply):
     """`GET /containers/{id}/json`."""
 
-    Id: str
-    State: _State
-    RestartCount: int = 0
-    HostConfig: _HostConfig = _HostConfig()
-    Config: _Config = _Config()
+    id: str
+    state: _State
+    restart_count: int = 0
+    host_config: _HostConfig = _HostConfig()
+    config: _Config = _Config()
 
     def inspected(self) -> Inspected:
-        health = self.State.Health
-        log_of_health = health.Log or [] if health else []
+        """Our own type, with texts cut to what people read."""
+        state, health = self.state, self.state.health
+        probes = health.log or [] if health else []
+        check = self.config.healthcheck
+        stop_seconds = self.config.stop_timeout
         return Inspected(
-            id=self.Id,
-            state=self.State.Status.lower(),
-            health=health.Status if health else None,
-            health_output=log_of_health[-1].Output[-_OUTPUT_KEPT_CHARACTERS:] if log_of_health else "",
-            check=self.Config.Healthcheck.check() if health and self.Config.Healthcheck else None,
-            exit_code=self.State.ExitCode,
-            oom_killed=self.State.OOMKilled,
-            error=self.State.Error[:_OUTPUT_KEPT_CHARACTERS],
-            started_at=self.State.StartedAt,
-            restarts=self.RestartCount,
-            restart_policy=self.HostConfig.RestartPolicy.Name,
-            max_retries=self.HostConfig.RestartPolicy.MaximumRetryCount,
-            stop_timeout_seconds=10 if self.Config.StopTimeout is None else max(0, self.Config.StopTimeout),
+            id=self.id,
+            state=state.status.lower(),
+            health=health.status if health else None,
+            health_output=probes[-1].output[-_OUTPUT_KEPT_CHARACTERS:] if probes else "",
+            check=check.check() if check and health and health.status else None,
+            exit_code=state.exit_code,
+            oom_killed=state.oom_killed,
+            error=state.error[:_OUTPUT_KEPT_CHARACTERS],
+            started_at=state.started_at,
+            restarts=self.restart_count,
+            restart_policy=self.host_config.restart_policy.name,
+            max_retries=self.host_config.restart_policy.maximum_retry_count,
+            stop_timeout_seconds=10 if stop_seconds is None else max(0, stop_seconds),
         )
