@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from aegis_lib.db import database as db
-from aegis_lib.settings import DatabaseSettings
+from aegis_lib.settings import DatabaseSettings, Settings
 from deployments.embedded_postgres import EmbeddedPostgres
 from tests import postgres as servers
 from tests import requirement
@@ -35,9 +35,11 @@ _KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine's reaches a test."""
+    """No setting of the machine's reaches a test, nor one of a `.env` in the working directory."""
     for name in [name for name in os.environ if name.startswith(_OURS) and name not in _KEPT]:
         monkeypatch.delenv(name)
+    for settings in Settings.__subclasses__():
+        monkeypatch.setitem(settings.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="session")
