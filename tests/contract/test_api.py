@@ -210,6 +210,7 @@ def test_health_is_a_plain_yes_or_no(httpserver: HTTPServer, api: PrefectApi) ->
 def no_server_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "AEGIS_PORT"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(PrefectApiSettings.model_config, "env_file", ".env")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
