@@ -46,6 +46,7 @@ _TURN_SECONDS = 300  # how long to wait for another process that is migrating
 _LOCK_SECONDS = 15
 _STATEMENT_SECONDS = 900  # an index over a large adopted table
 _SCHEMA_TITLE = "-- The sum of the migrations. Made by `python -m aegis_lib.db.migrate schema`; not edited."
+_VECTOR_WITH_HNSW = (0, 5)
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+")
 log = get_logger(__name__)
 
@@ -167,18 +168,29 @@ def _require_not_newer(applied: str | None, names: list[str]) -> None:
 
 
 def _require_vector(connection: psycopg.Connection[Any], settings: DatabaseSettings) -> None:
-    here = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'vector'), "
-        "EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')"
+    row = connection.execute(
+        "SELECT coalesce(installed_version, default_version) FROM pg_available_extensions "
+        "WHERE name = 'vector' UNION ALL SELECT extversion FROM pg_extension WHERE extname = 'vector'"
     ).fetchone()
-    if here == (False, False):
-        major = connection.info.server_version // 10_000
-        raise PermanentFailure(
-            f"{place(settings)} lacks the extension `vector` (pgvector), which episodic_memory needs. "
-            "Fix: install it on the database server (Debian, Ubuntu: "
-            f"`apt-get install postgresql-{major}-pgvector`; Docker: the image pgvector/pgvector:pg{major}), "
-            "then run this again."
+    problem = vector_problem(None if row is None else str(row[0]), connection.info.server_version // 10_000)
+    if problem is not None:
+        raise PermanentFailure(f"{place(settings)} {problem}")
+
+
+def vector_problem(version: str | None, server_major: int) -> str | None:
+    """Why episodic_memory cannot be made with this version of pgvector, and how to mend it; None if it can."""
+    if version is None:
+        return (
+            "lacks the extension `vector` (pgvector), which episodic_memory needs. Fix: install it on the "
+            f"database server (Debian, Ubuntu: `apt-get install postgresql-{server_major}-pgvector`; "
+            f"Docker: the image pgvector/pgvector:pg{server_major}), then run this again."
         )
+    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _VECTOR_WITH_HNSW:
+        return (
+            f"has pgvector {version}; the index on embeddings (HNSW) came with 0.5. Fix: install a newer "
+            "pgvector on the database server and run `ALTER EXTENSION vector UPDATE`, then run this again."
+        )
+    return None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from aegis_lib.db.migrate import vector_problem
 from aegis_lib.db.translation import place, refused, translated
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings
@@ -74,3 +75,21 @@ def test_no_answer_is_transient_and_says_where_to_look() -> None:
 
 def test_a_socket_is_named_by_its_directory() -> None:
     assert place(DatabaseSettings(host="/run/postgresql")) == "/run/postgresql"
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [
+        (None, "apt-get install postgresql-16-pgvector"),
+        ("0.4.4", "has pgvector 0.4.4"),
+        ("0.5.0", None),
+        ("0.10.1", None),
+        ("1.0", None),
+    ],
+)
+def test_a_pgvector_that_cannot_serve_is_named(version: str | None, problem: str | None) -> None:
+    found = vector_problem(version, 16)
+    if problem is None:
+        assert found is None
+    else:
+        assert problem in (found or "")
