@@ -178,7 +178,7 @@ def _require_vector(connection: psycopg.Connection[Any], settings: DatabaseSetti
 
 
 def vector_problem(version: str | None, server_major: int) -> str | None:
-    """Why episodic_memory cannot be made with this version of pgvector, and how to mend it; None if it can."""
+    """Why this version of pgvector cannot serve episodic_memory, and how to mend it; None if it can."""
     if version is None:
         return (
             "lacks the extension `vector` (pgvector), which episodic_memory needs. Fix: install it on the "
