@@ -33,7 +33,7 @@ class NoSuchJob(PermanentFailure):
 
     def __init__(self, job: str, known: list[str]) -> None:
         self.job = job
-        self.suggestions = difflib.get_close_matches(job.replace("-", "_").lower(), known, n=3, cutoff=0.5)
+        self.suggestions = difflib.get_close_matches(job.replace("-", "_").lower(), known, n=3, cutoff=0.6)
         if self.suggestions:
             mend = f"did you mean {' or '.join(self.suggestions)}?"
         else:
@@ -133,7 +133,7 @@ class Scheduler:
         chosen = custom.CustomJob.checked(
             job_id, target=custom.name_of(func), arguments=kwargs or {}, schedule=schedule
         )
-        in_catalogue = any(job.id == chosen.job_id for job in catalogue.read().jobs)
+        in_catalogue = _in_catalogue(chosen.job_id)
         existing = self._find(chosen.deployment_name)
         if in_catalogue or (existing is not None and CUSTOM_TAG not in existing["tags"]):
             raise PermanentFailure(
@@ -303,6 +303,14 @@ class Scheduler:
 
 _NEXT = "NEXT_SCHEDULED_START_TIME_ASC"
 _IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+
+
+def _in_catalogue(job_id: str) -> bool:
+    """Whether the project's catalogue claims the id, deployed or not; one with mistakes claims nothing."""
+    try:
+        return any(job.id == job_id for job in catalogue.read().jobs)
+    except catalogue.CatalogueError:
+        return False
 
 
 def _no_pool() -> PermanentFailure:

@@ -20,6 +20,7 @@ from deployments.cli import (
     insight_commands,
     job_commands,
     run_commands,
+    scaffold_command,
     stack_commands,
 )
 from deployments.cli.exit_codes import INTERRUPTED, OK, USAGE, code_of
@@ -46,6 +47,7 @@ app = App(
     help=_HELP,
     help_epilogue=_EPILOGUE,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
     version=lambda: version("aegis-scheduler"),
 )
 
@@ -59,6 +61,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
     (catalogue_commands.simulate, JOBS),
     (custom_commands.add, OWN),
     (custom_commands.remove, OWN),
+    (scaffold_command.new_job, OWN),
     (stack_commands.up, INSTALLATION),
     (stack_commands.down, INSTALLATION),
     (stack_commands.doctor, INSTALLATION),
@@ -93,8 +96,9 @@ def run(arguments: Sequence[str]) -> int:
     except AegisError as error:
         if debug:
             raise
-        what, _, fix = str(error).partition(" Fix: ")
-        _tell(what, fix)
+        for line in str(error).splitlines():
+            what, _, fix = line.partition(" Fix: ")
+            _tell(what, fix)
         return code_of(error)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted.\n")

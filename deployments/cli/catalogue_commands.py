@@ -48,7 +48,8 @@ def deploy(*, json: Json = False) -> int:
     left_running, kept_custom, paused, automations, work_pool_changed.
 
     For example:
-        aegis plan && aegis deploy
+        aegis plan
+        aegis deploy
     """
     from deployments import sync
     from deployments.api import PrefectApi

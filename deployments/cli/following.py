@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from deployments.cli import screen
@@ -9,6 +10,7 @@ from deployments.cli.exit_codes import FAILED, OK
 from deployments.job_model import LogLine, RunView
 from deployments.jobs import Scheduler
 
+_FRAME = re.compile(r'\s+File ".*", line \d+')
 REFUSED = "another run of this job is active, and the limit of one run at a time refused this one"
 
 
@@ -46,8 +48,23 @@ def print_line(line: LogLine) -> None:
     text = screen.plain(f"{line.timestamp:%H:%M:%S} ")
     if style:
         text.append(f"{line.level} ", style)
-    text.append(line.message.rstrip(), style)
+    text.append(without_frames_of_prefect(line.message.rstrip()), style)
     screen.say(text)
+
+
+def without_frames_of_prefect(message: str) -> str:
+    """A traceback without what happened inside Prefect, which is nearly all of it; other text as it is."""
+    if "Traceback (most recent call last)" not in message:
+        return message
+    kept, skipping = [], False
+    for line in message.splitlines():
+        if _FRAME.match(line):
+            skipping = "/site-packages/prefect/" in line or "/flows/_policy.py" in line
+        elif not line.startswith("    "):
+            skipping = False
+        if not skipping:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _print_end(ended: RunView) -> None:

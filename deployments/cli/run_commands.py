@@ -70,7 +70,8 @@ def logs(
     """Show what a run wrote.
 
     With --follow, wait for more until the run is over; the exit code is that
-    of `aegis run --watch`.
+    of `aegis run --watch`. Tracebacks are shown without the frames of Prefect
+    itself; --json has them whole.
     Keys of --json, per line: timestamp, level, message, task; with --follow
     one document a line.
 
