@@ -18,6 +18,7 @@ from deployments.catalogue import (
     job_table_markdown,
     read,
 )
+from deployments.catalogue.__main__ import main
 from deployments.catalogue.table import renew, table_in
 
 GOOD = """\
@@ -289,6 +290,23 @@ def test_the_table_in_a_readme_is_renewed_once(project: Path) -> None:
     assert table_in(readme.read_text()) == job_table_markdown(catalogue)
     assert readme.read_text().startswith("# Title\n")
     assert readme.read_text().endswith("\nrest\n")
+
+
+def test_the_command_renews_the_table_and_reports_a_wrong_catalogue(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AEGIS_PROJECT_DIR", str(project))
+    (project / "README.md").write_text("<!-- jobs --><!-- /jobs -->")
+
+    assert main(["readme"]) == 0
+    assert "`site_check`" in (project / "README.md").read_text()
+    assert main([]) == 2
+
+    (project / "README.md").write_text("no markers")
+    assert main(["readme"]) == 1
+    (project / "prefect.yaml").write_text("deployments: []")
+    assert main(["readme"]) == 1
+    assert "prefect.yaml:1: deployments" in capsys.readouterr().err
 
 
 def test_reading_the_catalogue_does_not_import_prefect(project: Path) -> None:
