@@ -117,7 +117,7 @@ class EpisodicMemory:
         if limit < 1:
             raise ValueError(f"a batch has at least 1 row, not {limit}")
         row = self._queries.delete_expired(before=before, limit=limit, spare_unsynced=spare_unsynced)
-        return Deleted(**row)
+        return Deleted(rows=row["rows"], oldest=row["oldest"], newest=row["newest"])
 
 
 def _vector(embedding: Sequence[float]) -> str:

@@ -72,8 +72,8 @@ class MemoryConfig(Frozen):
     spare_unsynced: bool = False
     least_batch_rows: int = Field(default=100, ge=1, le=100_000)
     most_batch_rows: int = Field(default=2_000, ge=1, le=100_000)
-    batch_ms: int = Field(default=20, ge=1, le=10_000)
-    busy_share: float = Field(default=0.5, ge=0.01, le=1)
+    batch_ms: int = Field(default=10, ge=1, le=10_000)
+    busy_share: float = Field(default=0.4, ge=0.01, le=1)
     time_limit_seconds: int = Field(default=900, ge=1, le=1100)  # three tries fit into the job
 
     @model_validator(mode="after")
