@@ -49,7 +49,7 @@ lock: venv ## pin dependencies in requirements.lock (keeps pins that still fit; 
 .PHONY: generate
 generate: venv ## renew what is derived: README job table, schema.sql, aegis.yaml schema
 	$(BIN)/python -m deployments.catalogue readme
-	$(BIN)/python -m aegis_lib.db.migrate schema
+	$(BIN)/python -m tests.write_schema
 	$(BIN)/python -m aegis_lib.config schema
 
 .PHONY: bench

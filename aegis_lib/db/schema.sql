@@ -1,4 +1,4 @@
--- The sum of the migrations. Made by `python -m aegis_lib.db.migrate schema`; not edited.
+-- The sum of the migrations. Made by `make generate`; not edited.
 
 CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public;
 

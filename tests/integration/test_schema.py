@@ -66,7 +66,7 @@ def test_schema_sql_is_the_sum_of_the_migrations(
     migrated = describe(database_settings)
     assert len(migrated["columns"]) > 40
     assert len(migrated["indexes"]) > 10
-    assert describe(empty_settings) == migrated, "run `python -m tests.write_schema`"
+    assert describe(empty_settings) == migrated, "run `make generate`"
 
 
 def test_the_schema_command_writes_a_schema_that_can_be_loaded(
