@@ -3,10 +3,10 @@
     python bench/memory_cleanup.py [--rows 1000000]
 
 Starts an embedded PostgreSQL of its own in a temporary directory, or makes two temporary databases on the
-server of POSTGRES_HOST. Fills a table of `--rows` events of realistic width, of which 60 % may be deleted, and
-copies it, so that both ways start from the same bytes. A reader in a process of its own asks what the product
-asks (the newest events, those of one type, one by its id) and notes every answer time: idle, then during the
-deletion. Prints a table and, as the last line, one JSON object. Takes a few minutes and stops by itself.
+server of POSTGRES_HOST. Fills a table of `--rows` events of realistic width, of which 60 % may be deleted,
+and copies it, so that both ways start from the same bytes. A reader in a process of its own asks what the
+product asks (the newest events, those of one type, one by its id) and notes every answer time: idle, then
+during the deletion. Prints a table and, as the last line, one JSON object. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ INSERT INTO episodic_memory
     (timestamp, created_at, event_type, summary, details, context, importance, tags, metadata)
 SELECT
     happened, happened,
-    (ARRAY['task_complete','docker_health_check','email_triaged','site_checked','decision','job_error'])[1 + n % 6],
-    'Checked ' || (n % 40) || ' items of queue ' || (n % 97) || ' and found nothing that needs a human; run ' || n,
+    (ARRAY['task_complete','docker_health_check','email_triaged',
+        'site_checked','decision','job_error'])[1 + n % 6],
+    'Checked ' || (n % 40) || ' items of queue ' || (n % 97) ||
+        ' and found nothing that needs a human; run ' || n,
     jsonb_build_object('run', md5(n::text), 'duration_ms', n % 9000, 'host', 'node-' || (n % 12),
         'items', jsonb_build_array(n % 7, n % 11, n % 13), 'note', repeat(md5((n * 7)::text), 3)),
     jsonb_build_object('session', md5((n / 50)::text), 'model', 'none'),
@@ -251,8 +253,8 @@ def main() -> None:
     print(f"\n{'':12}{'rows':>9}{'s':>8}{'rows/s':>9}{'p50 idle':>10}{'p50 busy':>10}{'p99 idle':>10}"
           f"{'p99 busy':>10}{'p99 ratio':>11}{'max busy':>10}")  # fmt: skip
     for name, gone, seconds, quiet, busy in results:
-        print(f"{name:12}{gone:>9}{seconds:>8.1f}{gone / seconds:>9.0f}{quiet.p(50):>10.2f}{busy.p(50):>10.2f}"
-              f"{quiet.p(99):>10.2f}{busy.p(99):>10.2f}{busy.p(99) / quiet.p(99):>11.2f}"
+        print(f"{name:12}{gone:>9}{seconds:>8.1f}{gone / seconds:>9.0f}{quiet.p(50):>10.2f}"
+              f"{busy.p(50):>10.2f}{quiet.p(99):>10.2f}{busy.p(99):>10.2f}{busy.p(99) / quiet.p(99):>11.2f}"
               f"{max(busy.milliseconds):>10.1f}")  # fmt: skip
     (_, gone, seconds, quiet, busy), (_, plain_gone, plain_seconds, plain_quiet, plain_busy) = results
     print(
