@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -59,7 +60,7 @@ def fake_ward() -> Ward:
 
 
 @pytest.fixture
-def docker_ward(boxes: Boxes) -> Ward:
+def docker_ward(boxes: Boxes) -> Iterator[Ward]:
     ids = {
         "healthy": boxes.make("healthy", health="true", labels={"extra": "x"}),
         "sick": boxes.make("sick", health="echo no; false", labels={"extra": "x"}),
@@ -69,7 +70,8 @@ def docker_ward(boxes: Boxes) -> Ward:
     wait_until(lambda: boxes.health(ids["sick"]) == "unhealthy", description="an unhealthy container")
     wait_until(lambda: boxes.state(ids["ended"])["Status"] == "exited", description="an ended container")
     engine = DockerEngine("local", "unix:///var/run/docker.sock", DockerSettings())
-    return Ward(engine, boxes.only_label, ids, boxes)
+    yield Ward(engine, boxes.only_label, ids, boxes)
+    engine.close()
 
 
 @pytest.fixture(params=["fake_ward", "docker_ward"])

@@ -18,7 +18,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -30,7 +30,15 @@ from docker.tls import TLSConfig
 from pydantic import TypeAdapter, ValidationError
 
 from aegis_lib.adapters.docker_engine.reply import Details, ListedItem
-from aegis_lib.adapters.docker_engine.trouble import Forbidden, NoAnswer, Place, Refused, shown, translated
+from aegis_lib.adapters.docker_engine.trouble import (
+    Forbidden,
+    NoAnswer,
+    Place,
+    Refused,
+    no_engine,
+    shown,
+    translated,
+)
 from aegis_lib.containers.model import LOCAL_ENGINE, Inspected, Listed, RestartAnswer, RestartOutcome
 from aegis_lib.errors import AegisError, Misconfigured, NotConfigured, PermanentFailure
 from aegis_lib.settings import DockerSettings
@@ -38,6 +46,7 @@ from aegis_lib.settings import DockerSettings
 T = TypeVar("T")
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
+_ANY_VERSION = "1.41"
 _ADDRESS = re.compile(r"^(unix:///|(tcp|https?|ssh)://[^/\s])\S*$")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 _CONTAINER_ID = re.compile(r"(?:/docker/|/containers/|docker-|libpod-)([0-9a-f]{64})\b")
@@ -214,20 +223,41 @@ class DockerEngine:
 
     def _client(self) -> docker.APIClient:
         if self._connection is None:
-            # The SDK connects over ssh without a time-out of its own; a new socket takes this one.
-            usual = socket.getdefaulttimeout()
-            if self._address.startswith("ssh://"):
-                socket.setdefaulttimeout(self._settings.timeout_seconds)
-            try:
-                self._connection = docker.APIClient(
-                    base_url=self._address,
-                    version="auto",
-                    timeout=self._settings.timeout_seconds,  # type: ignore[arg-type]
-                    tls=self._tls() or False,
-                )
-            finally:
-                socket.setdefaulttimeout(usual)
+            self._connection = (
+                self._opened_over_ssh() if self._address.startswith("ssh://") else self._opened()
+            )
         return self._connection
+
+    def _opened(self) -> docker.APIClient:
+        # The SDK leaks its socket when it cannot connect, and its connection when it negotiates the version
+        # in vain; hence the knock before, and the version asked for by a client that is closed.
+        if self._place.socket_path:
+            with socket.socket(socket.AF_UNIX) as knock:
+                knock.settimeout(self._settings.timeout_seconds)
+                knock.connect(self._place.socket_path)
+        with closing(self._new(_ANY_VERSION)) as first:
+            answer = first.version(api_version=False)
+        version = answer.get("ApiVersion") if isinstance(answer, dict) else None
+        if not isinstance(version, str):
+            raise no_engine(self._place)
+        return self._new(version)
+
+    def _opened_over_ssh(self) -> docker.APIClient:
+        # The SDK opens ssh connections without a time-out of its own; a new socket takes the default one.
+        usual = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(self._settings.timeout_seconds)
+        try:
+            return self._new("auto")
+        finally:
+            socket.setdefaulttimeout(usual)
+
+    def _new(self, version: str) -> docker.APIClient:
+        return docker.APIClient(
+            base_url=self._address,
+            version=version,
+            timeout=self._settings.timeout_seconds,  # type: ignore[arg-type]
+            tls=self._tls() or False,
+        )
 
     def _tls(self) -> TLSConfig | None:
         folder = self._settings.cert_path

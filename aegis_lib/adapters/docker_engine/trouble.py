@@ -71,6 +71,7 @@ def translated(error: BaseException, place: Place) -> AegisError:
         (FileNotFoundError, _absent),
         (ConnectionRefusedError, _nobody),
         (ssl.SSLError, _untrusted),
+        (requests.JSONDecodeError, _no_engine_there),
     ):
         if any(isinstance(cause, kinds) for cause in causes):
             return explain(place, _last(causes))
@@ -136,6 +137,17 @@ def _untrusted(place: Place, said: str) -> AegisError:
         f"{place.system} and this client do not trust each other: {said}.",
         "put the ca.pem of the engine and our cert.pem and key.pem there.",
     )
+
+
+def no_engine(place: Place) -> AegisError:
+    """Something answers there, and it does not speak the engine's protocol."""
+    return Misconfigured(
+        "DOCKER_HOSTS", f"what answers at {place.shown} is no Docker engine.", "correct the address."
+    )
+
+
+def _no_engine_there(place: Place, _said: str) -> AegisError:
+    return no_engine(place)
 
 
 def _answered(error: APIError, place: Place) -> AegisError:
