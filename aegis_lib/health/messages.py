@@ -53,9 +53,7 @@ def outage_alert(outage: Outage, problems: Sequence[str], *, remembered: bool = 
         "Look first: is the server running, is its disk full, can this host reach it? `aegis doctor` tells.",
     ]
     lines += [f"**Attention:** {inline(problem, 500)}" for problem in problems]
-    return Message(
-        title="Database down", body="\n".join(lines), severity=Severity.CRITICAL, key=outage.key
-    )
+    return Message(title="Database down", body="\n".join(lines), severity=Severity.CRITICAL, key=outage.key)
 
 
 def recovery_notice(outage: Outage, until: datetime, flushed: int) -> Message:

@@ -160,9 +160,7 @@ def test_only_old_events_of_low_importance_expire(memory: Memory) -> None:
         memory.record("old", importance.value, importance=importance, timestamp=NOON - HOUR)
         memory.record("new", importance.value, importance=importance, timestamp=NOON)
     assert memory.count_expired(NOON) == 1
-    assert memory.delete_expired(NOON, limit=10) == Deleted(
-        rows=1, oldest=NOON - HOUR, newest=NOON - HOUR
-    )
+    assert memory.delete_expired(NOON, limit=10) == Deleted(rows=1, oldest=NOON - HOUR, newest=NOON - HOUR)
     assert memory.count_expired(NOON) == 0
     left = {(e.event_type, e.summary) for e in memory.recall_recent()}
     assert left == {(t, i.value) for t in ("old", "new") for i in Importance} - {("old", "low")}
