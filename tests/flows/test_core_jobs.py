@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 def installation(
     database_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The environment of a run: its database, a data directory, a journal, no channel, an empty `aegis.yaml`."""
+    """The environment of a run: its database, data directory, journal, empty `aegis.yaml`, and no channel."""
     secret = database_settings.password
     values = {
         "POSTGRES_HOST": database_settings.host,
