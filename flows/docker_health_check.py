@@ -38,7 +38,9 @@ def heal(dry_run: bool, strike_interval_seconds: float, only_label: str | None) 
 
 @job()
 def docker_health_check(
-    dry_run: bool = True, strike_interval_seconds: float = 240, only_label: str | None = None
+    dry_run: bool = True,
+    strike_interval_seconds: float = 240,
+    only_label: str | None = None,
 ) -> State[Any]:
     """Check every container's health; restart on the second strike, call a human on the third.
 

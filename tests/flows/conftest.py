@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.docker_boxes import boxes, docker_client
+
+__all__ = ["boxes", "docker_client", "prefect_server"]
+
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:

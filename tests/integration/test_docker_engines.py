@@ -72,8 +72,7 @@ def test_absent_denied_refused_and_silent_engines_are_told_apart(short_dir: Path
         assert "this user may not use" in str(denied)
         assert "usermod -aG" in str(denied)
 
-    refused = ask(f"unix://{short_dir}/deaf.sock")  # the file is there, nobody listens
-    assert isinstance(refused, (DependencyUnavailable, Misconfigured))
+    # The file is still there, and nobody listens.
     (short_dir / "deaf.sock").chmod(0o666)
     refused = ask(f"unix://{short_dir}/deaf.sock")
     assert isinstance(refused, DependencyUnavailable)
