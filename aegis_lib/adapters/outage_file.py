@@ -66,14 +66,8 @@ class OutageFile:
         except OSError as error:
             raise self._failure("be read", error) from error
         for name in names:
-            if match := _NAME.match(name):
-                since, until = _moment(match["since"]), match["until"]
-                return Outage(
-                    since=since,
-                    until=_moment(until) if until else None,
-                    stage=Stage(match["stage"]),
-                    error=self._error(name),
-                )
+            if outage := _parsed(name):
+                return outage.model_copy(update={"error": self._error(name)})
         return None
 
     def open(self, outage: Outage) -> None:
@@ -156,6 +150,22 @@ def _lock(descriptor: int) -> bool:
 def _name(outage: Outage) -> str:
     until = f"-{_stamp(outage.until)}" if outage.until else ""
     return f"outage-{_stamp(outage.since)}{until}.{outage.stage.value}"
+
+
+def _parsed(name: str) -> Outage | None:
+    """The outage of a file of this name; None for a file that is none of ours."""
+    match = _NAME.match(name)
+    if match is None:
+        return None
+    until = match["until"]
+    try:
+        return Outage(
+            since=_moment(match["since"]),
+            until=_moment(until) if until else None,
+            stage=Stage(match["stage"]),
+        )
+    except ValueError:  # thirteen months and the like
+        return None
 
 
 def _stamp(moment: datetime) -> str:
