@@ -236,7 +236,7 @@ class EmbeddedPostgres:
             return False
 
     def _clear_leftovers(self) -> None:
-        """Wait for the processes of a killed server, then remove its pid file.
+        """Wait for the processes of a killed server, then remove its pid file, socket and lock.
 
         A new server beside a living old one would destroy the data, so nothing starts while one is there.
         """
@@ -253,7 +253,9 @@ class EmbeddedPostgres:
                     _signal(pid, wish)
                 deadline = time.monotonic() + _LEFTOVER_SECONDS / 3
             time.sleep(0.05)
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        socket = self._socket_dir / f".s.PGSQL.{_PORT}"
+        for stale in (self._data / "postmaster.pid", socket, socket.with_name(f"{socket.name}.lock")):
+            stale.unlink(missing_ok=True)
 
     def _gone_within(self, pid: int, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

@@ -104,17 +104,29 @@ def place_programs(directory: Path, account: Account | None) -> Path:
     if not final.is_dir():
         partial = directory / f"{version}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        skip = shutil.ignore_patterns("include", "*.a", "pkgconfig")
-        shutil.copytree(package / "pginstall", partial / PACKAGE / "pginstall", symlinks=True, ignore=skip)
-        libraries = package.parent / f"{PACKAGE}.libs"
-        if libraries.is_dir():
-            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-        _open_for_reading(partial)
+        try:
+            _copy(package, partial)
+        except shutil.Error as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            reason = error.args[0][-1][-1] if error.args and error.args[0] else error
+            raise PermanentFailure(
+                f"PostgreSQL's programs could not be copied to {directory}: {reason}. "
+                "Fix: make room there, or choose another AEGIS_DATA_DIR."
+            ) from error
         partial.rename(final)
         for other in directory.glob("[0-9]*.[0-9]*"):
             if other != final and (other / PACKAGE).is_dir():
                 shutil.rmtree(other, ignore_errors=True)
     return final / PACKAGE / "pginstall" / "bin"
+
+
+def _copy(package: Path, target: Path) -> None:
+    skip = shutil.ignore_patterns("include", "*.a", "pkgconfig")
+    shutil.copytree(package / "pginstall", target / PACKAGE / "pginstall", symlinks=True, ignore=skip)
+    libraries = package.parent / f"{PACKAGE}.libs"
+    if libraries.is_dir():
+        shutil.copytree(libraries, target / libraries.name, symlinks=True)
+    _open_for_reading(target)
 
 
 def _open_for_reading(tree: Path) -> None:

@@ -157,7 +157,7 @@ class Stack:
         with stage("Migrations") as told:
             told.detail = ", ".join(upgrade(self._database)) or "nothing to do"
         with stage("Prefect server") as told:
-            self._wait_for_server(server_part)
+            self._wait_for_server(server_part, facts)
             told.detail = "ready"
         sync.ensure_work_pool(self._api)
         self._crash_orphans("Its worker was killed; found at the next start.")
@@ -242,9 +242,11 @@ class Stack:
             grace_seconds=10,
         )
 
-    def _wait_for_server(self, part: ChildProcess) -> None:
+    def _wait_for_server(self, part: ChildProcess, facts: Future[dict[str, FlowFacts]]) -> None:
         def ready() -> bool:
             self._require_alive(part)
+            if facts.done():
+                facts.result()  # a flow that cannot be imported is said now, not after the wait
             return self._api.healthy()
 
         failure = PermanentFailure(

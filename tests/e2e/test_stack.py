@@ -157,13 +157,8 @@ def test_a_killed_database_is_restarted_and_jobs_run_again(stack: StackProcess) 
 def test_after_everything_is_killed_a_start_works_and_lost_runs_are_crashed_and_remembered(
     stack: StackProcess,
 ) -> None:
-    stack.scheduler.add_job(
-        "subprocess:run",
-        "date",
-        "long_one",
-        kwargs={"args": ["sleep", "300"]},
-        run_date="2999-01-01T00:00:00Z",
-    )
+    sleep = {"args": ["sleep", "300"]}
+    stack.scheduler.add_job("subprocess:run", "cron", "long_one", kwargs=sleep, expression="0 3 1 1 *")
     run = stack.scheduler.run_job("long_one")
     wait_until(
         lambda: stack.scheduler.runs.find(run.id).state == "RUNNING",
