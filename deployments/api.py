@@ -2,7 +2,7 @@
 
 What the server answers becomes one of our kinds of failure, so that a caller never sees an HTTP error:
 
-    no answer, time-out, 408, 425, 429, 5xx   DependencyUnavailable   worth a retry
+    no answer, time-out, 408, 425, 429, 5xx   DependencyUnavailable   worth a retry; 429 and 503 had three
     401, 403, not a Prefect API at that URL   Misconfigured           names the setting
     404                                       NotFound                } PermanentFailure, with the
     any other 4xx                             Refused                 } server's own words in it
@@ -11,9 +11,10 @@ What the server answers becomes one of our kinds of failure, so that a caller ne
 from __future__ import annotations
 
 import ssl
+import time
 import tomllib
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ PAGE_SIZE = 200
 
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _BUSY = frozenset({408, 425, 429})
+_UNDONE = frozenset({429, 503})  # the server rolled back, a lock for example: asking again does nothing twice
+_PAUSES_SECONDS = (0.1, 0.3, 1.0)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _IDLE_CONNECTION_SECONDS = 2.0  # shorter than the server's own 5, so that it never closes under a request
@@ -111,6 +114,7 @@ class PrefectApi:
         auth_string: str | None = None,
         ssl_cert_file: Path | None = None,
         timeout_seconds: float = 30,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Nothing is sent yet.
 
@@ -119,9 +123,11 @@ class PrefectApi:
             auth_string: `user:password` of a server that asks for it.
             ssl_cert_file: certificates to trust instead of the usual ones.
             timeout_seconds: longest wait for an answer; connecting may take at most 5 of them.
+            sleep: waits between attempts.
         """
         self.url = _checked(url, "PREFECT_API_URL")
         self.timeout_seconds = timeout_seconds
+        self._sleep = sleep
         self._client_id = str(uuid.uuid4())
         self._token: str | None = None
         self._token_until: datetime | None = None
@@ -226,6 +232,11 @@ class PrefectApi:
         response = self._send(method, path, body, params)
         if response.status_code == 403 and method in _CHANGING and "CSRF" in response.text:
             self._token, self._server_wants_token = None, True
+            response = self._send(method, path, body, params)
+        for pause in _PAUSES_SECONDS:
+            if response.status_code not in _UNDONE or (_retry_after(response) or 0) > max(_PAUSES_SECONDS):
+                break
+            self._sleep(pause)
             response = self._send(method, path, body, params)
         if response.is_success:
             return self._decoded(response)

@@ -1,4 +1,4 @@
-"""The first lines of a new job: area, flow, catalogue entry, test. Writes text and knows nothing of the job."""
+"""The first lines of a new job: area, flow, catalogue entry, test. Writes text, knows nothing of the job."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def _sentence(summary: str) -> str:
     plain = " ".join(summary.split()).rstrip(".") + "."
     if len(plain) > _LONGEST_SUMMARY or {'"', "\\"} & set(plain):
         raise PermanentFailure(
-            f"The summary {summary!r} does not fit. Fix: one sentence of at most {_LONGEST_SUMMARY} characters "
+            f"The summary {summary!r} does not fit. Fix: one sentence of at most {_LONGEST_SUMMARY} letters "
             "without double quotes and backslashes."
         )
     return plain

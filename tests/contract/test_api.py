@@ -154,6 +154,26 @@ def test_a_busy_or_broken_server_is_worth_a_retry(
     assert caught.value.retry_after_seconds == 7
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_was_busy_for_a_moment_is_asked_again(httpserver: HTTPServer, status: int) -> None:
+    for _ in range(2):
+        httpserver.expect_ordered_request("/api/x").respond_with_data("", status=status)
+    httpserver.expect_ordered_request("/api/x").respond_with_json({"done": True})
+    waited: list[float] = []
+    with PrefectApi(httpserver.url_for("/api"), sleep=waited.append) as api:
+        assert api.get("/x") == {"done": True}
+    assert len(waited) == 2
+    assert waited[0] < waited[1]
+
+
+def test_a_request_that_may_have_been_carried_out_is_not_repeated(httpserver: HTTPServer) -> None:
+    without_csrf(httpserver)
+    httpserver.expect_request("/api/x", method="POST").respond_with_data("", status=500)
+    with PrefectApi(httpserver.url_for("/api")) as api, pytest.raises(DependencyUnavailable):
+        api.post("/x", {})
+    assert len(requests_to(httpserver, "/api/x")) == 1
+
+
 def test_something_missing_is_not_found(httpserver: HTTPServer, api: PrefectApi) -> None:
     httpserver.expect_request("/api/x").respond_with_json({"detail": "Deployment not found."}, status=404)
     with pytest.raises(NotFound, match="Deployment not found") as caught:

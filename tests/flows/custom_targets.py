@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Outcome, Report
 
 
@@ -19,9 +18,5 @@ def look() -> Report:
     return Report(outcome=Outcome.NO_INPUT, summary="There was nothing to read.")
 
 
-def break_down() -> None:
-    raise ValueError("the disk is on fire")
-
-
-def leave_a_mark(path: str) -> None:
-    Path(path).write_text("done")
+def refuse() -> None:
+    raise PermanentFailure("retrying cannot help")
