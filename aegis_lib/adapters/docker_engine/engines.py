@@ -252,12 +252,16 @@ class DockerEngine:
             socket.setdefaulttimeout(usual)
 
     def _new(self, version: str) -> docker.APIClient:
-        return docker.APIClient(
+        tls = self._tls()
+        client = docker.APIClient(
             base_url=self._address,
             version=version,
             timeout=self._settings.timeout_seconds,  # type: ignore[arg-type]
-            tls=self._tls() or False,
+            tls=tls or False,
         )
+        if tls is not None:
+            client.trust_env = False  # else REQUESTS_CA_BUNDLE would replace the engine's own authority
+        return client
 
     def _tls(self) -> TLSConfig | None:
         folder = self._settings.cert_path
