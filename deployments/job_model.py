@@ -55,28 +55,28 @@ class RunView(Frozen):
     @property
     def refused(self) -> bool:
         """Whether the limit of one active run per job cancelled it before it began."""
-        return (
-            self.state == "CANCELLED"
-            and self.started is None
-            and REFUSED_BY_LIMIT in (self.message or "").lower()
-        )
+        return self.state == "CANCELLED" and REFUSED_BY_LIMIT in (self.message or "").lower()
 
     @classmethod
     def of(cls, row: Mapping[str, Any], job_id: str | None) -> RunView:
         """From a flow run of the server."""
         state = row.get("state") or {}
-        started = _moment(row.get("start_time"))
+        kind = str(state.get("type") or row.get("state_type") or "SCHEDULED")
+        ran_seconds = float(row.get("total_run_time") or 0)
+        # The server gives a run that is cancelled before it began a start time, too.
+        began = kind != "CANCELLED" or ran_seconds > 0
+        started = _moment(row.get("start_time")) if began else None
         return cls(
             id=str(row["id"]),
             name=str(row["name"]),
             job_id=job_id,
-            state=str(state.get("type") or row.get("state_type") or "SCHEDULED"),
+            state=kind,
             outcome=str(state.get("name") or row.get("state_name") or "Scheduled"),
             message=state.get("message") or None,
             scheduled_for=_moment(row.get("expected_start_time")),
             started=started,
             finished=_moment(row.get("end_time")),
-            duration_seconds=round(float(row.get("total_run_time") or 0), 3) if started else None,
+            duration_seconds=round(ran_seconds, 3) if started else None,
             automatic=bool(row.get("auto_scheduled")),
         )
 
