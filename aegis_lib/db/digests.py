@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from aegis_lib.db.sql import Queries
 from aegis_lib.digest.model import OWN_EVENTS, Arrivals, Claim, EventCounts, Line, Lines, TaskCounts, Window
+from aegis_lib.errors import DependencyUnavailable
 
 
 class DigestStore:
@@ -25,7 +26,8 @@ class DigestStore:
             yield held
         finally:
             if held:
-                self._queries.unlock()
+                with suppress(DependencyUnavailable):  # the lock went with the connection
+                    self._queries.unlock()
 
     def unfinished(self) -> Claim | None:
         """The digest that a run claimed and did not finish."""
