@@ -12,7 +12,7 @@ from datetime import datetime
 
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.clock import iso
-from aegis_lib.containers.model import Inspected, RestartOutcome, StrikeRecord, Treatment
+from aegis_lib.containers.model import LOCAL_ENGINE, Inspected, RestartOutcome, StrikeRecord, Treatment
 from aegis_lib.markdown import inline
 
 LARGEST_LOG_BYTES = 8_000
@@ -65,9 +65,7 @@ def escalation(
         sections += ["Health check or engine says:", fenced(said)]
     if shown := clean(logs):
         sections += ["Last log lines:", fenced(shown)]
-    sections.append(
-        f"Nothing more is done until a human looks. When mended: `aegis strikes ack {_plain(case)}`"
-    )
+    sections.append(f"Nothing more is done until a human looks. When mended: `{_acknowledge(case)}`")
     return Message(
         title=_title("needs a human", case),
         body="\n\n".join(sections),
@@ -82,7 +80,7 @@ def reminder(case: StrikeRecord, now: datetime) -> Message:
     return Message(
         title=_title("still needs a human", case),
         body=f"**{inline(case.title)}**: {inline(case.reason)}. Sick for {hours:.0f} h, since "
-        f"{iso(case.first_strike_at)}.\n\nWhen it is mended: `aegis strikes ack {_plain(case)}`",
+        f"{iso(case.first_strike_at)}.\n\nWhen it is mended: `{_acknowledge(case)}`",
         severity=Severity.CRITICAL,
         key=f"{case.key}:reminder:{iso(case.reminded_at or case.escalated_at or now)}",
     )
@@ -126,10 +124,15 @@ def _facts(
     return facts + [inline(note) for note in rule.notes]
 
 
+def _acknowledge(case: StrikeRecord) -> str:
+    elsewhere = "" if case.engine == LOCAL_ENGINE else f" --engine {_plain(case.engine)}"
+    return f"aegis strikes ack {_plain(case.name)}{elsewhere}"
+
+
 def _title(what: str, case: StrikeRecord) -> str:
-    return f"Container {_plain(case)} {what}"[:200]
+    return f"Container {_plain(case.title)} {what}"[:200]
 
 
-def _plain(case: StrikeRecord) -> str:
-    """The container's name as the engine allows it; any other character is dropped."""
-    return re.sub(r"[^\w./-]", "", case.title)[:150]
+def _plain(name: str) -> str:
+    """The name as engines allow them; any other character is dropped."""
+    return re.sub(r"[^\w./-]", "", name)[:150]

@@ -265,6 +265,8 @@ def test_a_removed_container_closes_its_case() -> None:
     world.engine.add("other")
     world.cycle()
     world.engine.remove("web")
+    world.cycle(dry_run=True)
+    assert len(world.strikes.cases) == 1
     world.cycle()
     assert world.strikes.cases == {}
     assert world.memory.recorded[-1].summary == "web is gone"
@@ -298,6 +300,16 @@ def test_a_container_removed_after_the_listing_is_no_error() -> None:
     report = world.cycle()
     assert report.outcome is Outcome.COMPLETED
     assert [row.container for row in report.containers] == ["other"]
+
+
+def test_a_container_removed_after_the_listing_is_gone_for_its_case_too() -> None:
+    world = World()
+    world.sick()
+    world.engine.add("other")
+    world.cycle()
+    world.engine.vanishing = {"web"}
+    world.cycle()
+    assert world.memory.recorded[-1].summary == "web is gone"
 
 
 def test_a_container_removed_before_its_restart_is_no_error() -> None:
@@ -411,6 +423,18 @@ def test_healthy_cycles_count_only_in_a_row() -> None:
     assert world.strikes.cases[("local", "web")].strikes == 2
 
 
+def test_healthy_cycles_count_only_in_a_row_also_while_waiting_for_a_human() -> None:
+    world = World(healthy_cycles_to_clear=2)
+    box = world.sick()
+    world.cycles(3)
+    box.after_restart = []
+    well = box.now.model_copy(update={"health": "healthy"})
+    for seen in (well, box.now, well):
+        box.now = seen
+        world.cycle()
+    assert world.strikes.cases[("local", "web")].healthy_cycles == 1
+
+
 def test_a_retry_soon_after_counts_nothing_twice() -> None:
     world = World()
     world.sick()
@@ -446,6 +470,45 @@ def test_a_call_that_cannot_be_delivered_is_tried_again_and_recorded_once() -> N
     assert [e.summary for e in critical] == ["Container web needs a human"]
     assert critical[0].event_type == "docker_health_check"
     assert critical[0].details["strikes"] == 3
+
+
+def test_a_call_that_failed_is_tried_again_also_by_a_retry_of_the_run() -> None:
+    world = World()
+    world.sick()
+    world.cycles(2)
+    world.notifier.broken = DependencyUnavailable("Discord", "no answer.")
+    world.cycle()
+    world.seconds -= FIVE_MINUTES - 30
+    world.notifier.broken = None
+    assert world.cycle().escalations == ("web",)
+
+
+def test_a_process_that_dies_while_calling_neither_doubles_nor_loses_the_call() -> None:
+    world = World()
+    world.sick()
+    world.cycles(2)
+
+    class Killed(BaseException):
+        """The process ends here."""
+
+    world.notifier.broken = Killed()  # type: ignore[assignment]
+    with pytest.raises(Killed):
+        world.cycle()
+    world.notifier.broken = None
+    world.seconds += 30
+    assert world.action(world.cycle()) == "escalation is being sent by another run"
+    assert world.notifier.sent == []
+    assert world.cycle().escalations == ("web",)
+
+
+def test_a_message_about_another_engines_container_names_the_engine() -> None:
+    world = World(strikes=1)
+    nas = FakeEngine("nas", clock=lambda: world.now)
+    nas.add("web", health="unhealthy")
+    world.engines = [nas]
+    world.cycle()
+    assert world.notifier.sent[0].title == "Container nas/web needs a human"
+    assert "`aegis strikes ack web --engine nas`" in world.notifier.sent[0].body
 
 
 def test_reminders_come_after_the_configured_time_and_recovery_is_said_once() -> None:

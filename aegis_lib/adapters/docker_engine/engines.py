@@ -210,7 +210,7 @@ class DockerEngine:
                 stream.close()
                 break
         text = b"".join(kept)[-max_bytes:].decode("utf-8", "replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(text.splitlines())
 
     def _ask(self, call: Callable[[docker.APIClient], T]) -> T:
         """Run one call; whatever the SDK raises becomes ours, but for a missing container."""
