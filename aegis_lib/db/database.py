@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
 from aegis_lib.db.digests import DigestStore
+from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -59,6 +60,10 @@ class Database:
     @cached_property
     def digests(self) -> DigestStore:
         return DigestStore(Queries(self.connection, "digest"))
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        return LedgerStore(Queries(self.connection, "ledger"))
 
     @cached_property
     def strikes(self) -> StrikeStore:
