@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from aegis_lib import config as config_file
+from aegis_lib.adapters import scheduled_runs
 from aegis_lib.adapters.notify import fanout
 from aegis_lib.config import AegisConfig
 from aegis_lib.db import spooled_memory
 from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier
-from aegis_lib.settings import DatabaseSettings, InstallationSettings
+from aegis_lib.ports import EpisodicMemory, Notifier, RunHistory
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 
 
 def config() -> AegisConfig:
@@ -41,3 +42,13 @@ def memory() -> Iterator[EpisodicMemory]:
 def notifier() -> AbstractContextManager[Notifier]:
     """Every configured channel; the console where none is."""
     return fanout.connect()
+
+
+def run_history() -> AbstractContextManager[RunHistory]:
+    """The history of the server that this run reports to, whatever set its address."""
+    from prefect.settings import get_current_settings
+
+    mine = get_current_settings().api
+    known = {"url": mine.url, "auth_string": mine.auth_string}
+    settings = PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
+    return scheduled_runs.connect(settings)

@@ -27,6 +27,7 @@ PAGE_SIZE = 200
 """Rows per page; the server's own maximum."""
 TAG = "aegis"
 """Carried by every deployment of the catalogue."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _BUSY = frozenset({408, 425, 429})
 _SYSTEM = "Prefect server"
 T = TypeVar("T")
@@ -178,7 +179,7 @@ class ScheduledRuns:
         return self._parsed(path, response, adapter)
 
     def _token(self) -> dict[str, str]:
-        """What a server that protects itself against forged requests wants to see; nothing where none does."""
+        """What a server wants to see that protects itself against forged requests; nothing for others."""
         client = str(uuid.uuid4())
         response = self._send("GET", "/csrf-token", params={"client": client})
         if response.status_code in {404, 422}:
@@ -248,6 +249,7 @@ def connect(settings: PrefectApiSettings) -> Iterator[ScheduledRuns]:
             auth=httpx.BasicAuth(user, password) if user else None,
             timeout=httpx.Timeout(settings.timeout_seconds, connect=min(5.0, settings.timeout_seconds)),
             verify=trust,
+            trust_env=httpx.URL(url).host not in _LOOPBACK,  # no proxy stands before this machine
         )
     except (OSError, httpx.InvalidURL) as error:
         raise Misconfigured(

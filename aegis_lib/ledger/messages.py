@@ -7,7 +7,7 @@ from datetime import datetime
 
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.clock import iso
-from aegis_lib.ledger.model import Kind, Problem, TickOutcome
+from aegis_lib.ledger.model import Kind, Problem, Tally, TickOutcome
 from aegis_lib.markdown import inline
 
 _MENDS = {
@@ -84,6 +84,16 @@ def over(problems: Sequence[Problem]) -> Message:
     title = f"{jobs[0]} is well again" if len(jobs) == 1 else f"{len(jobs)} jobs are well again"
     lines = [f"- {inline(over_sentence(problem), 500)}" for problem in problems]
     return Message(title=title[:200], body="\n".join(lines), severity=Severity.INFO, key=problems[0].key)
+
+
+def table(tally: Tally) -> list[dict[str, str | int]]:
+    """A row for each job: how many ticks were due, and how many had each outcome that occurred."""
+    seen = {name for job in tally.jobs for name in job.outcomes}
+    columns = [outcome.value for outcome in TickOutcome if outcome.value in seen]
+    return [
+        {"job": job.job_id, "due": job.due, **{name: job.outcomes.get(name, 0) for name in columns}}
+        for job in tally.jobs
+    ]
 
 
 def summary(

@@ -124,17 +124,23 @@ def outcome_of(run: ScheduledRun) -> TickOutcome | None:
 
 def account(ticks: Iterable[Tick], evidence: Evidence, now: datetime) -> tuple[Entry, ...]:
     """One entry for each tick, in the order of the ticks."""
-    by_due: defaultdict[tuple[str, datetime], list[ScheduledRun]] = defaultdict(list)
+    judged = list(ticks)
+    slugs: defaultdict[tuple[str, datetime], set[str]] = defaultdict(set)
+    for tick in judged:
+        slugs[tick.job_id, tick.due_at].add(tick.slug)
+    runs: defaultdict[tuple[str, datetime], list[ScheduledRun]] = defaultdict(list)
     for run in evidence.runs:
         if run.automatic:
-            by_due[run.job_id, run.due_at].append(run)
+            runs[run.job_id, run.due_at].append(run)
     entries = []
-    for tick in ticks:
-        runs = [run for run in by_due[tick.job_id, tick.due_at] if run.slug in {None, tick.slug}]
-        best = max(runs, key=_weight, default=None)
-        entries.append(
-            _without_run(tick, evidence, now) if best is None else _with_run(tick, best, evidence, now)
-        )
+    for tick in judged:
+        here = tick.job_id, tick.due_at
+        others = slugs[here] - {tick.slug}  # two schedules of a job may meet; each has a run of its own
+        best = max((run for run in runs[here] if run.slug not in others), key=_weight, default=None)
+        if best is None:
+            entries.append(_without_run(tick, evidence, now))
+        else:
+            entries.append(_with_run(tick, best, evidence, now))
     return tuple(entries)
 
 
