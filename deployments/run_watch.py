@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aegis_lib.clock import iso
-from aegis_lib.memory.model import Importance
+from aegis_lib.memory import job_error
 from aegis_lib.ports import EpisodicMemory
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.catalogue import WORK_POOL
@@ -71,22 +71,15 @@ def record_failures(memory: EpisodicMemory, rows: Iterable[Mapping[str, Any]]) -
     """Store `job_error` for each; the key is the one that the run's own hook uses, so none comes twice."""
     count = 0
     for row in rows:
-        job_id = str(row["flow_name"]).replace("-", "_")
         state = row["state"]
-        said = state.get("message") or state["name"]
-        memory.record(
-            "job_error",
-            f"{job_id}: {said}"[:2000],
-            {
-                "job_id": job_id,
-                "flow_run_id": row["id"],
-                "flow_run_name": row["name"],
-                "state": state["name"],
-            },
-            importance=Importance.HIGH,
-            tags=("job_error", job_id),
-            timestamp=datetime.fromisoformat(state["timestamp"]),
-            key=f"job_error:{row['id']}",
+        job_error.record(
+            memory,
+            job_id=job_error.job_id_of(str(row["flow_name"]), row.get("parameters")),
+            run_id=str(row["id"]),
+            run_name=str(row["name"]),
+            state=str(state["name"]),
+            message=state.get("message"),
+            at=datetime.fromisoformat(state["timestamp"]),
         )
         count += 1
     return count
