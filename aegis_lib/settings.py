@@ -215,6 +215,7 @@ class DatabaseSettings(Settings):
         return {
             **common,
             "host": str(place.postgres_socket_dir),
+            "port": 5432,  # part of the socket's name; without it PGPORT would choose another
             "user": "aegis",
             "password": password,
         }

@@ -6,7 +6,7 @@ Writes two things only: the Crashed state of runs whose process is gone, propose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,13 +20,15 @@ WORKER_LABEL = "prefect.worker.name"
 """What a worker writes on the runs it takes."""
 
 _IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
-_CLAIMED = ("PENDING", "RUNNING")
+CLAIMED = ("PENDING", "RUNNING")
 _UNLABELLED_FOR = timedelta(seconds=60)
 
 
-def claimed_runs(api: PrefectApi, worker: str, now: datetime) -> list[dict[str, Any]]:
+def claimed_runs(
+    api: PrefectApi, worker: str, now: datetime, states: Sequence[str] = CLAIMED
+) -> list[dict[str, Any]]:
     """Pending and running runs that `worker` took, and those that were claimed long ago by nobody known."""
-    wanted = {"flow_runs": {"state": {"type": {"any_": list(_CLAIMED)}}}}
+    wanted = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
     rows = list(api.filter("/flow_runs/filter", {**_IN_POOL, **wanted, "sort": "ID_DESC"}))
     return [row for row in rows if _is_of(row, worker, now)]
 
@@ -40,12 +42,23 @@ def _is_of(row: Mapping[str, Any], worker: str, now: datetime) -> bool:
 
 
 def crash_orphans(
-    api: PrefectApi, worker: str, living: set[str], now: datetime, why: str
+    api: PrefectApi,
+    worker: str,
+    living: Callable[[], set[str]],
+    now: datetime,
+    why: str,
+    states: Sequence[str] = CLAIMED,
 ) -> list[dict[str, Any]]:
-    """Propose Crashed for the runs of `worker` that have no living process; return those that took it."""
+    """Propose Crashed for the runs of `worker` that have no living process; return those that took it.
+
+    While the worker runs, only RUNNING may be judged: a pending run has no process yet. `living` is asked
+    after the server, so that a run which starts in between is not taken for dead.
+    """
     crashed = []
-    for row in claimed_runs(api, worker, now):
-        if row["id"] in living:
+    rows = claimed_runs(api, worker, now, states)
+    alive = living() if rows else set()
+    for row in rows:
+        if row["id"] in alive:
             continue
         state = {"type": "CRASHED", "name": "Crashed", "message": why}
         try:
