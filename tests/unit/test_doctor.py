@@ -250,3 +250,22 @@ def test_the_doctor_does_not_import_prefect() -> None:
 
     code = "import sys, deployments.doctor; sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+def test_no_notification_channel_is_no_failure_and_says_what_to_set() -> None:
+    (check,) = doctor.notification_checks()
+    assert check.ok is None
+    assert "TELEGRAM_BOT_TOKEN" in check.fix
+
+
+def test_a_half_configured_channel_is_red_and_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "1")
+    (check,) = doctor.notification_checks()
+    assert "TELEGRAM_BOT_TOKEN" in red(check)
+
+
+def test_a_configured_channel_is_green_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "1")
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "1:abc")
+    (check,) = doctor.notification_checks()
+    assert (check.ok, check.detail) == (True, "telegram")
