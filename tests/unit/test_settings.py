@@ -296,5 +296,5 @@ def test_importing_reads_nothing(tmp_path: Path) -> None:
 
 def test_a_relative_data_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AEGIS_DATA_DIR", "data")
-    with pytest.raises(Misconfigured, match="AEGIS_DATA_DIR.*absolute"):
+    with pytest.raises(Misconfigured, match=r"AEGIS_DATA_DIR.*absolute"):
         InstallationSettings()
