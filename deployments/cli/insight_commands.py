@@ -9,7 +9,7 @@ from cyclopts import App, Parameter, validators
 
 from aegis_lib import clock
 from deployments.cli import screen
-from deployments.cli.exit_codes import FAILED, OK, NothingSuch
+from deployments.cli.exit_codes import FAILED, OK, SETTINGS, NothingSuch
 from deployments.cli.options import INSIGHT, INSTALLATION, Json
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def stats(*, json: Json = False) -> int:
 def send_test(*, json: Json = False) -> int:
     """Send a test message through every configured alert channel.
 
-    Exit code 1 when one channel failed. Keys of --json, per channel: channel,
+    Exit code 1 when a channel failed, 5 when none is configured. Keys of --json, per channel: channel,
     delivered, reference, problem.
 
     For example:
@@ -229,8 +229,15 @@ def send_test(*, json: Json = False) -> int:
                 )
                 for receipt in receipts
             ],
-            empty="No channel is configured: set DISCORD_WEBHOOK_URL, TELEGRAM_BOT_TOKEN or ALERT_URLS.",
+            empty="No channel takes alerts.",
         )
+    if not any(receipt.channel != "console" for receipt in receipts):
+        screen.note(
+            "No channel is configured, so that nobody is reached: set DISCORD_WEBHOOK_URL, or "
+            "DISCORD_BOT_TOKEN and DISCORD_ALERTS_CHANNEL, or TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, or "
+            "ALERT_URLS."
+        )
+        return SETTINGS
     return OK if all(receipt.delivered for receipt in receipts) else FAILED
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aegis_lib.adapters.notify import fanout
+from aegis_lib.alerts.model import Message, Receipt
 from aegis_lib.errors import (
     AegisError,
     DependencyUnavailable,
@@ -16,9 +21,11 @@ from aegis_lib.errors import (
     NotConfigured,
     PermanentFailure,
 )
+from deployments import doctor
 from deployments import jobs as job_api
 from deployments.api import NotFound
 from deployments.catalogue.model import UnknownJob
+from deployments.check import Check
 from deployments.cli import exit_codes
 from deployments.cli.app import app, main, run
 from deployments.cli.options import UsageMistake, parameters
@@ -167,7 +174,7 @@ def test_parameters_are_json_or_else_text() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"], ["jobs"]])
 def test_no_command_pays_for_what_it_does_not_need(arguments: list[str]) -> None:
     unwanted = ["prefect", "docker", "psycopg", "alembic", "apprise", "structlog", "fastapi"]
-    unwanted += ["httpx", "pydantic_settings"] if arguments != ["jobs"] else []
+    unwanted += ["httpx", "pydantic", "ruamel.yaml"] if arguments != ["jobs"] else []
     program = (
         f"import sys\nfrom deployments.cli.app import run\nrun({arguments!r})\n"
         f"found = [name for name in {unwanted!r} if name in sys.modules]\n"
@@ -181,3 +188,79 @@ def test_no_command_pays_for_what_it_does_not_need(arguments: list[str]) -> None
         env={**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api"},
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("receipts", "code"),
+    [
+        ([Receipt(channel="discord-webhook", delivered=True, reference="7")], exit_codes.OK),
+        (
+            [
+                Receipt(channel="telegram", delivered=True),
+                Receipt(channel="urls", delivered=False, problem="gone"),
+            ],
+            exit_codes.FAILED,
+        ),
+        ([Receipt(channel="console", delivered=True)], exit_codes.SETTINGS),
+    ],
+)
+def test_the_test_message_tells_what_came_of_each_channel(
+    receipts: list[Receipt], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Message] = []
+
+    class Recorder:
+        def send(self, message: Message) -> tuple[Receipt, ...]:
+            sent.append(message)
+            return tuple(receipts)
+
+    monkeypatch.setattr(fanout, "connect", lambda: nullcontext(Recorder()))
+    assert run(["notify", "test"]) == code
+    out, error = capsys.readouterr()
+    assert len(sent) == 1
+    assert all(receipt.channel in out for receipt in receipts)
+    assert ("nobody is reached" in error) == (code == exit_codes.SETTINGS)
+    assert run(["notify", "test", "--json"]) == code
+    assert [list(receipt) for receipt in json.loads(capsys.readouterr().out)] == [
+        ["channel", "delivered", "reference", "problem"]
+    ] * len(receipts)
+
+
+def check(ok: bool | None) -> Check:
+    return Check(name="database", ok=ok, detail="looked at", fix="" if ok else "mend it.")
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [([check(True), check(None)], exit_codes.OK), ([check(True), check(False)], exit_codes.FAILED)],
+)
+def test_the_doctor_fails_only_when_something_is_wrong(
+    found: list[Check], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "checks", lambda: found)
+    assert run(["doctor"]) == code
+    out, error = capsys.readouterr()
+    assert len(out.splitlines()) == (4 if code == exit_codes.OK else 3)
+    assert ("database: mend it." in error) == (code == exit_codes.FAILED)
+    assert run(["doctor", "--json"]) == code
+    assert [list(one) for one in json.loads(capsys.readouterr().out)] == [["name", "ok", "detail", "fix"]] * 2
+
+
+def test_the_next_hours_are_shown_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["simulate", "--hours", "2"]) == 0
+    assert "health_check" in capsys.readouterr().out
+    assert run(["simulate", "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert list(seen) == ["start", "until", "jobs", "together", "clock_changes"]
+    assert list(seen["jobs"][0]) == ["id", "schedule", "runs", "first", "last"]
+
+
+def test_shell_completion_is_installed_for_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert run(["--install-completion"]) == 0
+    assert "aegis" in capsys.readouterr().out
+    (script,) = (path for path in tmp_path.rglob("aegis") if path.is_file())
+    assert "history" in script.read_text()
