@@ -14,12 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
+from aegis_lib import clock
 from aegis_lib.db import database as databases
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
 from aegis_lib.ports import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
-from deployments import leftovers, stack_lock
+from deployments import ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded
 from deployments.doctor_server import server_checks
 
@@ -50,6 +51,7 @@ def checks() -> list[Check]:
         docker_checks,
         notification_checks,
         server_checks,
+        lambda: [guarded("ledger of runs", lambda: ledger_check(database))],
         lambda: [guarded("spool", lambda: spool_check(installation)), leftovers_check(installation)],
     )
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -124,6 +126,13 @@ def _schema(settings: DatabaseSettings) -> Check:
     detail = f"at {now}" if now == head else f"at {now or 'nothing'}, this program has {head}"
     fix = "" if now == head else "run `aegis up`, or `python -m aegis_lib.db.migrate upgrade`."
     return Check(name="schema", ok=now == head, detail=detail, fix=fix)
+
+
+def ledger_check(settings: DatabaseSettings) -> Check:
+    """Whether every due run is accounted for, and somebody looks."""
+    return ledger.check(
+        settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS}), clock.utcnow()
+    )
 
 
 def docker_checks() -> list[Check]:

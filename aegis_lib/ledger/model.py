@@ -5,6 +5,7 @@ A *tick* is one due time of one schedule of one job. An *entry* is a tick with i
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Self
@@ -20,6 +21,11 @@ CHECKED_KEY = "ledger_checked"
 """In `state`: when the ledger was last brought up to date."""
 GREEN_KEY = "ledger_green"
 """In `state`: whether it was green then (`true`, `false`)."""
+
+BEAT_PATIENCE = timedelta(seconds=180)
+"""A process that says each minute that it lives is gone when it was silent for this long."""
+PASS_PATIENCE = timedelta(minutes=16)
+"""The same where only the ledger's own passes, five minutes apart, say it; also the greatest age of green."""
 
 
 class TickOutcome(StrEnum):

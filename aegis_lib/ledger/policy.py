@@ -11,7 +11,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise, takewhile
 
 from aegis_lib.ledger.model import (
+    BEAT_PATIENCE,
     EVERY,
+    PASS_PATIENCE,
     RAN,
     Case,
     Entry,
@@ -40,10 +42,6 @@ SLACK = timedelta(seconds=60)
 """Added to what a run may take until its end is known."""
 CALM = timedelta(minutes=15)
 """A job is well again when a tick this long after the last missed one has happened."""
-BEAT_PATIENCE = timedelta(seconds=180)
-"""A process that says each minute that it lives is gone when it was silent for this long."""
-PASS_PATIENCE = timedelta(minutes=16)
-"""The same where only the ledger's own passes, five minutes apart, say it; also the greatest age of green."""
 STUCK_TICKS = 6
 """A job whose newest ticks, this many of them, were all turned away is stuck."""
 

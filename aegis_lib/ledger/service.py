@@ -17,6 +17,7 @@ from aegis_lib.ledger import messages, policy
 from aegis_lib.ledger.model import (
     CHECKED_KEY,
     GREEN_KEY,
+    PASS_PATIENCE,
     Case,
     Entry,
     Evidence,
@@ -91,7 +92,7 @@ class _Pass:
         now, store = self.now, self.store
         looked = max(min(_moment(self.state.get(CHECKED_KEY)) or self.horizon, now), self.horizon)
         if policy.speaks_itself(store.last_presence(), PASSES, now):
-            store.beat(PASSES, now, policy.PASS_PATIENCE)
+            store.beat(PASSES, now, PASS_PATIENCE)
         versions = store.versions(self.horizon)
         if not versions:
             return LedgerReport(

@@ -19,12 +19,13 @@ from deployments.cli import (
     custom_commands,
     insight_commands,
     job_commands,
+    ledger_command,
     run_commands,
     scaffold_command,
     stack_commands,
 )
 from deployments.cli.exit_codes import INTERRUPTED, OK, USAGE, code_of
-from deployments.cli.options import INSTALLATION, JOBS, OWN
+from deployments.cli.options import INSIGHT, INSTALLATION, JOBS, OWN
 
 _HELP = """Runs and watches the background jobs of Aegis.
 
@@ -70,6 +71,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
 )
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)
+app.command(ledger_command.ledger, group=INSIGHT)
 for _part in (insight_commands.strikes, insight_commands.memory, insight_commands.notify):
     app.command(_part)
 app.register_install_completion_command(
