@@ -357,7 +357,7 @@ class LedgerStore(Protocol):
     """What the ledger of runs remembers."""
 
     def plan(self, planned: Sequence[Planned], now: datetime) -> int:
-        """From `now` these schedules hold and no others; how many began or ended. Twice is once."""
+        """From `now` these schedules hold and no others; how many are new, other or gone. Twice is once."""
 
     def versions(self, start: datetime) -> list[ScheduleVersion]:
         """Every version of a schedule that held at or after `start`."""

@@ -62,7 +62,7 @@ def planned(jobs: Iterable[Job], facts: Mapping[str, FlowFacts]) -> list[Planned
 def write_plan(
     jobs: Iterable[Job], facts: Mapping[str, FlowFacts], settings: DatabaseSettings, now: datetime
 ) -> int:
-    """From `now` the ledger counts by these schedules; how many began or ended.
+    """From `now` the ledger counts by these schedules; how many are new, other or gone.
 
     Raises:
         DependencyUnavailable: the database does not answer. The next deploy writes them.
@@ -115,8 +115,10 @@ def neglected(db: Database, now: datetime) -> str | None:
     checked = _moment(db.state.get(CHECKED_KEY))
     if checked is not None and now - checked <= PASS_PATIENCE:
         return None
-    presence = db.ledger.last_presence()
-    if presence is not None and not presence.stopped and now - presence.since <= PASS_PATIENCE:
+    presence, versions = db.ledger.last_presence(), db.ledger.versions(now)
+    begun = [presence.since] if presence is not None and not presence.stopped else []
+    begun += [min(version.since for version in versions)] if versions else []
+    if any(now - moment <= PASS_PATIENCE for moment in begun):
         return None
     when = f"was last kept at {iso(checked)}" if checked else "has never been kept"
     return f"The ledger of runs {when}: {JOB} does not run, so nobody would notice missed runs."

@@ -42,7 +42,7 @@ class LedgerStore:
         self._queries = queries
 
     def plan(self, planned: Sequence[Planned], now: datetime) -> int:
-        """From `now` these schedules hold and no others; how many began or ended."""
+        """From `now` these schedules hold and no others; how many are new, other or gone."""
         changed = 0
         with self._queries.transaction():
             self._queries.lock_plan()

@@ -85,12 +85,11 @@ class _Pass:
         self.store, self.history, self.state = store, history, state
         self.memory, self.notifier = memory, notifier
         self.now, self.config = now, config
-        self.horizon = now - timedelta(days=config.keep_days)
+        self.oldest = self.horizon = now - timedelta(days=config.keep_days)
         self.undelivered: str | None = None
 
     def run(self) -> LedgerReport:
         now, store = self.now, self.store
-        looked = max(min(_moment(self.state.get(CHECKED_KEY)) or self.horizon, now), self.horizon)
         if policy.speaks_itself(store.last_presence(), PASSES, now):
             store.beat(PASSES, now, PASS_PATIENCE)
         versions = store.versions(self.horizon)
@@ -98,6 +97,8 @@ class _Pass:
             return LedgerReport(
                 outcome=Outcome.NO_INPUT, summary="No schedule is known yet. Run `aegis deploy`.", green=False
             )
+        self.horizon = max(self.horizon, min(version.since for version in versions))
+        looked = max(min(_moment(self.state.get(CHECKED_KEY)) or self.horizon, now), self.horizon)
         start = self._start(looked)
         runs = self.history.runs(start, now)
         late = self._late_answers({run.id for run in runs})
@@ -120,7 +121,7 @@ class _Pass:
         still_open = tuple(problem for problem in problems if not problem.over)
         self.state.set(CHECKED_KEY, iso(now))
         self.state.set(GREEN_KEY, "false" if still_open else "true")
-        store.forget(self.horizon)
+        store.forget(self.oldest)
         ticks = Counter(entry.outcome.value for entry in entries)
         log.info(
             "missed_runs_complete", green=not still_open, ticks=sum(ticks.values()),

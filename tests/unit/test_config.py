@@ -89,7 +89,8 @@ def test_the_configuration_does_not_change() -> None:
         ),
         (
             "zzz: 1\n",
-            "aegis.yaml:1: unknown key 'zzz' at the top. Known keys: containers, digest, health, ledger, memory.",
+            "aegis.yaml:1: unknown key 'zzz' at the top. "
+            "Known keys: containers, digest, health, ledger, memory.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
