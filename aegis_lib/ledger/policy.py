@@ -212,11 +212,19 @@ def _length_without(start: datetime, end: datetime, left_out: Iterable[Span]) ->
     return max(total, timedelta())
 
 
-def missed_problems(missed: Iterable[MissedTick]) -> list[Problem]:
-    """Missed ticks as problems: a job's misses belong together until it was well again for a while."""
+def missed_problems(
+    missed: Iterable[MissedTick], outputs: Mapping[str, datetime | None] | None = None
+) -> list[Problem]:
+    """Missed ticks as problems: a job's misses belong together until it was well again.
+
+    It is well again when a tick a while later happened, or when its newest useful run, which anybody may have
+    asked for, ended after the miss; `outputs` has the ends of those runs.
+    """
     by_job: defaultdict[str, list[MissedTick]] = defaultdict(list)
     for tick in sorted(missed, key=lambda tick: tick.due_at):
-        by_job[tick.job_id].append(tick)
+        newest = (outputs or {}).get(tick.job_id)
+        ends = [end for end in (tick.calm_at, newest) if end is not None and end > tick.due_at]
+        by_job[tick.job_id].append(tick.model_copy(update={"calm_at": min(ends, default=None)}))
     problems = []
     for job_id, ticks in sorted(by_job.items()):
         group: list[MissedTick] = []
@@ -370,13 +378,6 @@ def tally(
             JobTicks(job_id=job_id, due=due, outcomes=outcomes, unaccounted=due - sum(outcomes.values()))
         )
     return Tally(start=start, end=end, checked=checked, jobs=tuple(jobs))
-
-
-def made_up(problem: Problem, newest_run: datetime | None) -> Problem:
-    """A missed problem is over when a useful run of the job, by hand or not, ended after its last tick."""
-    if newest_run is not None and newest_run > problem.last:
-        return problem.model_copy(update={"over": True})
-    return problem
 
 
 def why_red(checked: str | None, green: str | None, now: datetime) -> str | None:

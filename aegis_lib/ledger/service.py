@@ -160,17 +160,14 @@ class _Pass:
         gaps: Sequence[Gap],
     ) -> list[Problem]:  # fmt: skip
         since = min([self.now - _LOOK_BACK, *(case.since for case in cases if case.kind is Kind.MISSED)])
-        missed = policy.missed_problems(self.store.missed(since - _INSTANT, policy.CALM))
         in_force = {version.job_id for version in versions if version.until is None}
+        # A job that was taken out of the catalogue is missed no more.
+        missed = [m for m in self.store.missed(since - _INSTANT, policy.CALM) if m.job_id in in_force]
         fresh = {v.job_id for v in versions if v.until is None and v.freshness_seconds is not None}
-        asked = fresh | {p.job_id for p in missed if p.job_id and not p.over}
+        asked = fresh | {tick.job_id for tick in missed if tick.calm_at is None}
         outputs = {job: self.history.newest_output(job) for job in sorted(asked)}
         return [
-            *(
-                policy.made_up(problem, outputs.get(problem.job_id or ""))
-                for problem in missed
-                if problem.job_id in in_force  # a job that was taken out of the catalogue needs no more
-            ),
+            *policy.missed_problems(missed, outputs),
             *policy.outage_problems(gaps, self.store.lost(since - _INSTANT)),
             *policy.stuck_problems(j for j in self.store.turned_away(since) if j.job_id in in_force),
             *policy.stale_problems(versions, outputs, pauses, gaps, self.now),

@@ -298,10 +298,14 @@ def test_each_job_has_its_own_problem() -> None:
 
 
 def test_a_run_by_hand_makes_up_for_a_missed_one() -> None:
-    (problem,) = policy.missed_problems([missed(0)])
-    assert not policy.made_up(problem, None).over
-    assert not policy.made_up(problem, NOON).over
-    assert policy.made_up(problem, NOON + MINUTE).over
+    def found(output: datetime | None) -> list[tuple[int, bool]]:
+        problems = policy.missed_problems([missed(0), missed(60)], {"site_check": output})
+        return [(problem.ticks, problem.over) for problem in problems]
+
+    assert found(None) == [(2, False)]
+    assert found(NOON) == [(2, False)]
+    assert found(NOON + 30 * MINUTE) == [(1, True), (1, False)]
+    assert found(NOON + 61 * MINUTE) == [(2, True)]
 
 
 def test_an_outage_is_one_problem_however_many_ticks_it_took() -> None:
