@@ -334,7 +334,7 @@ class Embedder(Protocol):
         """
 
 
-class RunHistory(Protocol):
+class ScheduledRunHistory(Protocol):
     """What the server that starts jobs knows of them and of their runs.
 
     Every method raises DependencyUnavailable when it does not answer, and Misconfigured when it refuses us.
@@ -349,8 +349,8 @@ class RunHistory(Protocol):
     def jobs(self) -> list[ServerJob]:
         """Every job, and what of it is paused."""
 
-    def newest_output(self, job_id: str) -> datetime | None:
-        """When the newest run of a job ended that did its work, in part at least; None when none is known."""
+    def newest_output(self, job_id: str, before: datetime) -> datetime | None:
+        """When the newest run of a job until `before` ended that did its work, in part at least; or None."""
 
 
 class LedgerStore(Protocol):

@@ -13,7 +13,7 @@ from aegis_lib.db import spooled_memory
 from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier, RunHistory
+from aegis_lib.ports import EpisodicMemory, Notifier, ScheduledRunHistory
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 
 
@@ -44,7 +44,7 @@ def notifier() -> AbstractContextManager[Notifier]:
     return fanout.connect()
 
 
-def run_history() -> AbstractContextManager[RunHistory]:
+def run_history() -> AbstractContextManager[ScheduledRunHistory]:
     """The history of the server that this run reports to, whatever set its address."""
     from prefect.settings import get_current_settings
 

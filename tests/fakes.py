@@ -815,7 +815,7 @@ class FakeEmbedder:
 # --- ledger ---
 
 
-class FakeRunHistory:
+class FakeScheduledRuns:
     """A server's runs and jobs in lists; set `broken` to make every call raise it."""
 
     def __init__(self) -> None:
@@ -838,9 +838,10 @@ class FakeRunHistory:
         self._check()
         return list(self.server_jobs)
 
-    def newest_output(self, job_id: str) -> datetime | None:
+    def newest_output(self, job_id: str, before: datetime) -> datetime | None:
         self._check()
-        return self.outputs.get(job_id)
+        newest = self.outputs.get(job_id)
+        return newest if newest is not None and newest <= before else None
 
     def _check(self) -> None:
         if self.broken is not None:

@@ -34,7 +34,7 @@ from aegis_lib.ledger.model import (
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import EpisodicMemory, LedgerStore, Notifier, RunHistory, StateStore
+from aegis_lib.ports import EpisodicMemory, LedgerStore, Notifier, ScheduledRunHistory, StateStore
 
 PASSES = "missed_runs"
 """Under this name the passes themselves say that the installation runs, where nobody else does."""
@@ -48,7 +48,7 @@ log = get_logger(__name__)
 
 def take_stock(
     store: LedgerStore,
-    history: RunHistory,
+    history: ScheduledRunHistory,
     state: StateStore,
     memory: EpisodicMemory,
     notifier: Notifier,
@@ -75,7 +75,7 @@ class _Pass:
     def __init__(
         self,
         store: LedgerStore,
-        history: RunHistory,
+        history: ScheduledRunHistory,
         state: StateStore,
         memory: EpisodicMemory,
         notifier: Notifier,
@@ -165,7 +165,7 @@ class _Pass:
         missed = [m for m in self.store.missed(since - _INSTANT, policy.CALM) if m.job_id in in_force]
         fresh = {v.job_id for v in versions if v.until is None and v.freshness_seconds is not None}
         asked = fresh | {tick.job_id for tick in missed if tick.calm_at is None}
-        outputs = {job: self.history.newest_output(job) for job in sorted(asked)}
+        outputs = {job: self.history.newest_output(job, self.now) for job in sorted(asked)}
         return [
             *policy.missed_problems(missed, outputs),
             *policy.outage_problems(gaps, self.store.lost(since - _INSTANT)),

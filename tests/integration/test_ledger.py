@@ -30,7 +30,7 @@ from aegis_lib.ledger.model import (
 from aegis_lib.outcome import Outcome
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
 from aegis_lib.settings import DatabaseSettings
-from tests.fakes import FakeNotifier, FakeRunHistory
+from tests.fakes import FakeNotifier, FakeScheduledRuns
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -52,7 +52,7 @@ class World:
     """An installation whose `aegis up` lives, a server, and a clock that goes on by five minutes a pass."""
 
     def __init__(self, opened: Database) -> None:
-        self.db, self.history, self.notifier = opened, FakeRunHistory(), FakeNotifier()
+        self.db, self.history, self.notifier = opened, FakeScheduledRuns(), FakeNotifier()
         self.now = NOON
         self.stack: str | None = "stack-1"
         self.config = LedgerConfig()
@@ -318,7 +318,7 @@ def test_a_daily_job_that_was_missed_is_made_up_for_by_hand(world: World) -> Non
     world.go_on(70, runs=False)
     told = ["digest: a run was missed", "digest is well again"]
     assert world.titles == told[:1]
-    world.history.outputs["digest"] = world.now + MINUTE
+    world.history.outputs["digest"] = world.now
     assert world.go_on(10, runs=False).green
     assert world.titles == told
     for _ in range(24):
