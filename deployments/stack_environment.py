@@ -17,7 +17,7 @@ _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
 
 def scratch_directory(installation: InstallationSettings) -> Path:
-    """Where the children put temporary files. Prefect's worker uses one fixed name for all users of `/tmp`."""
+    """Where the children put temporary files: in `/tmp`, Prefect's worker uses one name for all users."""
     return installation.root / "tmp"
 
 
