@@ -25,8 +25,6 @@ from tests import requirement
 from tests.stack_process import temporary_directory
 from tests.waiting import wait_until
 
-AS_ROOT = os.geteuid() == 0
-
 
 @pytest.fixture
 def root() -> Iterator[Path]:
