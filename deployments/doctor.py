@@ -161,7 +161,9 @@ def docker_checks() -> list[Check]:
 
 
 def _engine(engine: ContainerEngine) -> Check:
-    return Check(name=f"Docker {engine.name}", ok=True, detail=f"{len(engine.containers())} containers")
+    count = len(engine.containers())
+    detail = "1 container" if count == 1 else f"{count} containers"
+    return Check(name=f"Docker {engine.name}", ok=True, detail=detail)
 
 
 def notification_checks() -> list[Check]:

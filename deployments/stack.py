@@ -35,7 +35,7 @@ from deployments.jobs import Scheduler
 from deployments.progress import Progress
 from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
-from deployments.stack_environment import child_environment, server_environment
+from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
 from deployments.supervisor import Supervisor
 
 SERVER_SECONDS = 180.0
@@ -153,6 +153,7 @@ class Stack:
         if count := leftovers.end(leftovers.marked(self._root)):
             self._progress.say(f"Stopped {count} processes that a killed `aegis up` had left.")
         self._require_free_port()
+        renew_scratch_directory(self._installation)
         with stage("PostgreSQL") as told:
             if self._database.embedded:
                 server = EmbeddedPostgres(self._root)

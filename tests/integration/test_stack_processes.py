@@ -17,7 +17,7 @@ from aegis_lib.errors import Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments import leftovers, stack_lock
 from deployments.child_process import ChildProcess, rotate, trim
-from deployments.stack_environment import child_environment, server_environment
+from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
 from tests.waiting import wait_until
 
 STUBBORN = (
@@ -206,4 +206,14 @@ def test_the_databases_password_reaches_the_server_alone(
     assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in worker
     assert worker["PREFECT_API_URL"] == "http://127.0.0.1:4321/api"
     assert worker["PREFECT_HOME"] == str(tmp_path / "prefect")
+    assert worker["TMPDIR"] == str(tmp_path / "tmp")
     assert worker["AEGIS_DATA_DIR"] == str(tmp_path)
+
+
+def test_the_scratch_directory_is_private_and_empty_at_every_start(tmp_path: Path) -> None:
+    installation = InstallationSettings(aegis_data_dir=tmp_path)
+    renew_scratch_directory(installation)
+    (tmp_path / "tmp" / "left-behind").mkdir()
+    renew_scratch_directory(installation)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (tmp_path / "tmp").stat().st_mode & 0o777 == 0o700
