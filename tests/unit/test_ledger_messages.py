@@ -25,9 +25,9 @@ def problem(kind: Kind = Kind.MISSED, **changes: Any) -> Problem:
     ("found", "said"),
     [
         (problem(ticks=1), "site_check did not run at 2026-01-25T12:00:00Z (why)."),
-        (problem(over=True), "13 times from 2026-01-25T12:00:00Z to 2026-01-25T13:00:00Z (why). It has run since."),
-        (problem(Kind.OUTAGE), "Aegis did not run from 2026-01-25T12:00:00Z to 2026-01-25T13:00:00Z (why): 13 ticks"),
-        (problem(Kind.STUCK), "site_check has not run since before 2026-01-25T12:00:00Z: its last 13 ticks were"),
+        (problem(over=True), "13 times from 2026-01-25T12:00:00Z to 2026-01-25T13:00:00Z (why). It has run"),
+        (problem(Kind.OUTAGE), "from 2026-01-25T12:00:00Z to 2026-01-25T13:00:00Z (why): 13 ticks did not"),
+        (problem(Kind.STUCK), "has not run since before 2026-01-25T12:00:00Z: its last 13 ticks were"),
         (problem(Kind.STALE), "site_check has given nothing new since 2026-01-25T12:00:00Z (why)."),
     ],
 )  # fmt: skip
