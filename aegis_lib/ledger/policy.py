@@ -362,9 +362,10 @@ def tally(
     checked: datetime | None,
 ) -> Tally:
     """The account over (start, end]: ticks that the schedules make due, and the outcomes that are known."""
-    known: Counter[str] = Counter()
+    held = [version for version in versions if version.since < end]
+    known: Counter[str] = Counter({version.job_id: 0 for version in held})
     young: Counter[str] = Counter()
-    for tick in due_ticks(versions, start, end):
+    for tick in due_ticks(held, start, end):
         (known if checked and tick.due_at <= checked else young)[tick.job_id] += 1
     jobs = []
     for job_id in sorted({*known, *young, *counts}):

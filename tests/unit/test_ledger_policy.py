@@ -470,6 +470,12 @@ def test_ticks_that_the_ledger_should_know_and_does_not_are_said() -> None:
     assert (job.outcomes, job.unaccounted) == ({"Pending": 12}, 0)
 
 
+def test_a_job_that_was_not_due_is_in_the_account_with_nothing() -> None:
+    (job,) = policy.tally([version()], {}, NOON, NOON + MINUTE, NOON).jobs
+    assert (job.due, job.outcomes, job.unaccounted) == (0, {}, 0)
+    assert policy.tally([version(since=NOON + HOUR)], {}, NOON, NOON + MINUTE, NOON).jobs == ()
+
+
 def test_every_outcome_has_its_place() -> None:
     ranks = {outcome: rank(outcome) for outcome in TickOutcome}
     assert [o for o, r in ranks.items() if r == 0] == [TickOutcome.PENDING]
