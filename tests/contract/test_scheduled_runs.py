@@ -148,7 +148,8 @@ def test_no_answer_is_transient() -> None:
             opened.jobs()
 
 
-def test_without_a_url_the_server_of_this_machine_is_meant() -> None:
+def test_without_a_url_the_server_of_this_machine_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
     for given, url in (
         ({}, "http://127.0.0.1:4200/api/"),
         ({"aegis_port": 4321}, "http://127.0.0.1:4321/api/"),
