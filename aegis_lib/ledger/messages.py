@@ -83,7 +83,8 @@ def over(problems: Sequence[Problem]) -> Message:
     jobs = sorted({problem.job_id for problem in problems if problem.job_id})
     title = f"{jobs[0]} is well again" if len(jobs) == 1 else f"{len(jobs)} jobs are well again"
     lines = [f"- {inline(over_sentence(problem), 500)}" for problem in problems]
-    return Message(title=title[:200], body="\n".join(lines), severity=Severity.INFO, key=problems[0].key)
+    key = f"over:{problems[0].key}"  # another message than the one that it ends
+    return Message(title=title[:200], body="\n".join(lines), severity=Severity.INFO, key=key)
 
 
 def table(tally: Tally) -> list[dict[str, str | int]]:

@@ -62,6 +62,7 @@ def test_what_a_server_said_is_no_markup() -> None:
 def test_the_end_names_the_jobs() -> None:
     assert messages.over([problem()]).title == "site_check is well again"
     assert messages.over([problem(), problem(job_id="mail")]).title == "2 jobs are well again"
+    assert messages.over([problem()]).key != messages.opened([problem()]).key, "two messages, not one again"
 
 
 def test_a_pass_is_summed_up_in_the_order_of_the_outcomes() -> None:
