@@ -416,9 +416,9 @@ class RunHistory(Protocol):
     """
 
     def ended(self, start: datetime, end: datetime, jobs: Collection[str]) -> list[RunEnd]:
-        """Runs that ended in [start, end): the bad ones, and the good ones of `jobs` and of jobs with bad ones.
+        """Runs that ended in [start, end), in the order in which they did.
 
-        In the order in which they ended.
+        All bad ones, and the good ones of `jobs` and of every job that has a bad one among them.
         """
 
     def late(self, before: datetime) -> list[LateRun]:

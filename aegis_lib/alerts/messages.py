@@ -6,7 +6,7 @@ What a run says of its failure is data from outside: escaped and bounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aegis_lib.alerts.model import (
     Alert,
@@ -21,7 +21,7 @@ from aegis_lib.alerts.model import (
     Severity,
     WorkerSeen,
 )
-from aegis_lib.clock import iso
+from aegis_lib.clock import duration, iso
 from aegis_lib.markdown import inline
 
 LONGEST_REASON_CHARACTERS = 1000
@@ -82,16 +82,6 @@ def _times(count: int) -> str:
 
 def _last(alert: Alert) -> str:
     return iso(alert.last_seen_at)
-
-
-def duration(length: timedelta) -> str:
-    """`45 s`, `5 min`, `2 h 5 min`, `3 d 4 h`."""
-    seconds = max(0, round(length.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    days, rest = divmod(seconds // 60, 24 * 60)
-    hours, minutes = divmod(rest, 60)
-    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if n)
 
 
 # --- what the history of runs is raised as ---

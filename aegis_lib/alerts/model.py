@@ -196,6 +196,9 @@ class Delivery(Frozen):
     reference: str | None = None
     problem: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.kind.value} of alert {self.alert_id} by {self.channel}"
+
     @property
     def message(self) -> Message:
         """What the channel is to send; the same at every attempt, so that a channel can know it again."""

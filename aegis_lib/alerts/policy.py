@@ -206,8 +206,6 @@ def _may_still_be_explained(alert: Alert, now: datetime, config: AlertsConfig) -
 def _told(
     alert: Alert, alerts: Collection[Alert], now: datetime, config: AlertsConfig, second: bool
 ) -> Decision:
-    if not alert.lasting:
-        return Decision(Action.CLOSE, "said once")
     if alert.own_reminders and now - alert.last_seen_at >= FORGET_AFTER:
         return Decision(Action.CLOSE, "its watcher has fallen silent")
     if alert.state is AlertState.ACKNOWLEDGED:

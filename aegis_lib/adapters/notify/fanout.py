@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from aegis_lib.adapters.notify import apprise_urls, discord, exchange, telegram
 from aegis_lib.adapters.notify.channel import Channel
 from aegis_lib.adapters.notify.console import Console
@@ -31,6 +33,8 @@ TOTAL_SECONDS = 45.0
 """No attempt begins later than this after the first; one that has begun may take 10 s more."""
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.0
+PROBE = Message(title="probe", audience="alerts")
+"""What a channel for alerts takes."""
 
 
 @contextmanager
@@ -49,15 +53,28 @@ def connect(
         Misconfigured: a channel is half configured or its setting cannot be right; names the variable.
     """
     with exchange.connect() as client:
-        found: list[Channel[Any]] = [
-            *discord.channels(discord_settings or DiscordSettings(), client),
-            *telegram.channels(telegram_settings or TelegramSettings(), client),
-            *apprise_urls.channels(url_settings or AlertUrlSettings()),
-        ]
-        probe = Message(title="probe", audience="alerts")
-        if not any(channel.takes(probe) for channel in found):
-            found.append(Console())
-        yield Fanout(found, sleep=sleep)
+        yield Fanout(configured(client, discord_settings, telegram_settings, url_settings), sleep=sleep)
+
+
+def configured(
+    client: httpx.Client,
+    discord_settings: DiscordSettings | None = None,
+    telegram_settings: TelegramSettings | None = None,
+    url_settings: AlertUrlSettings | None = None,
+) -> list[Channel[Any]]:
+    """Every channel that the settings name, with the console where none takes alerts.
+
+    Raises:
+        Misconfigured: a channel is half configured or its setting cannot be right; names the variable.
+    """
+    found: list[Channel[Any]] = [
+        *discord.channels(discord_settings or DiscordSettings(), client),
+        *telegram.channels(telegram_settings or TelegramSettings(), client),
+        *apprise_urls.channels(url_settings or AlertUrlSettings()),
+    ]
+    if not any(channel.takes(PROBE) for channel in found):
+        found.append(Console())
+    return found
 
 
 @dataclass

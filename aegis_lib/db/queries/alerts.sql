@@ -44,7 +44,8 @@ CROSS JOIN LATERAL (
 ) AS s
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(DISTINCT channel) FILTER (WHERE delivered_at IS NOT NULL), '{}') AS told,
-           count(*) FILTER (WHERE delivered_at IS NULL) AS undelivered
+           count(*) FILTER (WHERE delivered_at IS NULL AND (n.finished_at IS NULL OR refused_at IS NOT NULL))
+               AS undelivered
     FROM alert_notices AS n JOIN alert_deliveries AS e ON e.notice_id = n.id
     WHERE n.alert_id = a.id
 ) AS d
