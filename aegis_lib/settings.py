@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -145,6 +145,14 @@ class InstallationSettings(Settings):
     port: int = Field(default=4200, ge=1, le=65535, validation_alias="aegis_port")
     config: Path = Field(default=Path("aegis.yaml"), validation_alias="aegis_config")
 
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        """A relative one would be another directory for each command, depending on where it is typed."""
+        if not value.expanduser().is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
+
     @property
     def root(self) -> Path:
         """The data directory, absolute."""
@@ -215,6 +223,7 @@ class DatabaseSettings(Settings):
         return {
             **common,
             "host": str(place.postgres_socket_dir),
+            "port": 5432,  # part of the socket's name; without it PGPORT would choose another
             "user": "aegis",
             "password": password,
         }

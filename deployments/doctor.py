@@ -48,6 +48,7 @@ def checks() -> list[Check]:
         lambda: [guarded("versions", versions_check), data_directory_check(installation)],
         lambda: database_checks(database),
         docker_checks,
+        notification_checks,
         server_checks,
         lambda: [guarded("spool", lambda: spool_check(installation)), leftovers_check(installation)],
     )
@@ -151,7 +152,31 @@ def docker_checks() -> list[Check]:
 
 
 def _engine(engine: ContainerEngine) -> Check:
-    return Check(name=f"Docker {engine.name}", ok=True, detail=f"{len(engine.containers())} containers")
+    count = len(engine.containers())
+    detail = "1 container" if count == 1 else f"{count} containers"
+    return Check(name=f"Docker {engine.name}", ok=True, detail=detail)
+
+
+def notification_checks() -> list[Check]:
+    """Whether people can be told, as far as settings show it; `aegis notify test` sends a message."""
+    name = "notifications"
+    from aegis_lib.adapters.notify import fanout
+    from aegis_lib.adapters.notify.channel import Broken
+    from aegis_lib.adapters.notify.console import VARIABLES, Console
+
+    try:
+        with fanout.connect() as notifier:
+            channels = notifier.channels
+    except AegisError as error:
+        return [failed(name, error)]
+    broken = [failed(name, channel.error) for channel in channels if isinstance(channel, Broken)]
+    if broken:
+        return broken
+    if any(isinstance(channel, Console) for channel in channels):
+        return [
+            Check(name=name, ok=None, detail="not configured: alerts go to the log", fix=f"set {VARIABLES}.")
+        ]
+    return [Check(name=name, ok=True, detail=", ".join(channel.name for channel in channels))]
 
 
 def spool_check(installation: InstallationSettings) -> Check:

@@ -130,31 +130,6 @@ def flush_into(spool: Spool, memory: ports.EpisodicMemory, outbox: ports.Outbox 
     return spool.flush(apply)
 
 
-class EventBacklog:
-    """Implements the port `Backlog`: the spool of one directory, to be stored in one memory."""
-
-    def __init__(self, spool: Spool, memory: ports.EpisodicMemory) -> None:
-        self._spool, self._memory = spool, memory
-
-    def flush(self) -> int:
-        """Store what waits, each event exactly once, and return how many were stored.
-
-        Events that can never be stored are set aside and logged, see `Spool.flush`.
-
-        Raises:
-            DependencyUnavailable: the database is away; what was not stored still waits.
-        """
-        report = flush_into(self._spool, self._memory)
-        if report.stopped_by is not None:
-            raise DependencyUnavailable(
-                "PostgreSQL",
-                f"went away while the spool was emptied; {report.remaining} events still wait "
-                f"({report.stopped_by})",
-                "nothing is lost; the next run goes on.",
-            )
-        return report.applied
-
-
 @contextmanager
 def opened(settings: DatabaseSettings, spool: Spool) -> Iterator[SpooledMemory]:
     """The memory of these settings; it spools from the start when the database does not answer.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, NotConfigured
-from deployments.catalogue.model import UnknownJob
 
 OK = 0
 FAILED = 1
@@ -31,6 +30,7 @@ class NothingSuch(AegisError):
 def code_of(error: AegisError) -> int:
     """The exit code that tells this error."""
     from deployments.api import NotFound
+    from deployments.catalogue.model import UnknownJob
     from deployments.jobs import NoSuchJob
     from deployments.runs import NoSuchRun
 

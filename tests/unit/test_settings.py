@@ -292,3 +292,9 @@ def test_importing_reads_nothing(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_relative_data_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEGIS_DATA_DIR", "data")
+    with pytest.raises(Misconfigured, match=r"AEGIS_DATA_DIR.*absolute"):
+        InstallationSettings()

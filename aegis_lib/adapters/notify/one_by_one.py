@@ -9,7 +9,7 @@ from typing import Any
 from aegis_lib.adapters.notify import exchange, fanout
 from aegis_lib.adapters.notify.channel import Channel
 from aegis_lib.alerts.model import Attempt, Message
-from aegis_lib.errors import DependencyUnavailable, PermanentFailure
+from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
 
 
@@ -41,6 +41,10 @@ class SingleChannel:
                 again=True,
                 retry_after_seconds=away.retry_after_seconds,
             )
+        except Misconfigured as wrong:  # somebody will mend the setting, and then it must still arrive
+            return Attempt(
+                delivered=False, parts_sent=done, reference=reference, problem=str(wrong), again=True
+            )
         except PermanentFailure as refusal:
             return Attempt(delivered=False, parts_sent=done, reference=reference, problem=str(refusal))
         return Attempt(delivered=True, parts_sent=done, reference=reference)
@@ -54,10 +58,8 @@ def connect(
 ) -> Iterator[Sequence[SingleChannel]]:
     """Every channel that takes alerts; the console where none is configured.
 
-    Settings not given are read from the environment.
-
-    Raises:
-        Misconfigured: a channel is half configured or its setting cannot be right; names the variable.
+    Settings not given are read from the environment. A channel that is half configured refuses every message
+    and names the variable.
     """
     with exchange.connect() as client:
         found = fanout.configured(client, discord_settings, telegram_settings, url_settings)
