@@ -41,6 +41,6 @@ def alert_dispatch() -> State[Any]:
 
     Raises:
         DependencyUnavailable: PostgreSQL did not answer; the next run is a minute away.
-        Misconfigured: a notification channel is set up halfway, or aegis.yaml is wrong.
+        Misconfigured: aegis.yaml is wrong.
     """
     return outcome(send_what_is_due())
