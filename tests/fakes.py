@@ -1038,12 +1038,12 @@ class FakeOutbox:
             n: a for n, a in self.alerts.items() if not a.closed_at or a.closed_at >= alerts_before
         }
 
-    def acknowledge(self, alert: int | str, by: str, now: datetime, *, prefix: bool = False) -> list[int]:
+    def acknowledge(self, alert: int | str, by: str, now: datetime) -> list[int]:
         found = [
             a
             for a in self.alerts.values()
             if not a.resolved_at and a.state is not AlertState.ACKNOWLEDGED
-            if alert in (a.id, a.key) or (prefix and a.key.startswith(str(alert)))
+            if alert in (a.id, a.key)
         ]
         for a in found:
             self._change(a, state=AlertState.ACKNOWLEDGED, acknowledged_at=now, acknowledged_by=by)

@@ -223,11 +223,15 @@ class Outbox:
 
     # --- by people, and by time ---
 
-    def acknowledge(self, alert: int | str, by: str, now: datetime, *, prefix: bool = False) -> list[int]:
-        """A person has it in hand: by number, key, or what the key begins with. The ids that changed."""
+    def acknowledge(self, alert: int | str, by: str, now: datetime) -> list[int]:
+        """A person has it in hand: by number or key. The ids that changed."""
         number, key = (alert, None) if isinstance(alert, int) else (None, alert)
-        rows = self._queries.acknowledge(id=number, key=key, by=by, now=now, prefix=prefix)
+        rows = self._queries.acknowledge(id=number, key=key, by=storable_text(by), now=now)
         return [int(row["id"]) for row in rows]
+
+    def dismiss(self, prefix: str, now: datetime) -> int:
+        """A person has dealt with it: close the open alerts whose key begins so, without a word."""
+        return int(self._queries.dismiss(prefix=prefix, now=now))
 
     def forget(self, alerts_before: datetime, occurrences_before: datetime) -> None:
         """Delete what was closed, and sightings that were counted, before these times."""

@@ -199,11 +199,18 @@ WHERE n.alert_id = :alert_id
 ORDER BY n.id, e.channel;
 
 -- name: acknowledge
--- A person has it in hand, by its number or its key (or what the key begins with).
+-- A person has it in hand, by its number or its key.
 UPDATE alerts SET state = 'acknowledged', acknowledged_at = :now, acknowledged_by = :by, revision = revision + 1
 WHERE resolved_at IS NULL AND state <> 'acknowledged'
-  AND (id = :id::bigint OR key = :key::text OR (:prefix::boolean AND starts_with(key, :key::text)))
+  AND (id = :id::bigint OR key = :key::text)
 RETURNING id;
+
+-- name: dismiss!
+-- A person has dealt with it: nothing is to be told any more of alerts whose key begins so.
+UPDATE alerts
+SET state = 'resolved', resolved_at = :now, closed_at = :now, acknowledged_at = coalesce(acknowledged_at, :now),
+    revision = revision + 1
+WHERE resolved_at IS NULL AND starts_with(key, :prefix::text);
 
 -- name: backlog^
 -- What waits: open alerts, deliveries to be made, deliveries given up in the last day.
