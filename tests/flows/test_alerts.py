@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from aegis_lib import clock
 from aegis_lib.adapters.prefect_server.history import ServerHistory
@@ -20,6 +22,7 @@ from deployments import automations
 from deployments.api import PrefectApi
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -232,3 +235,81 @@ def test_the_automations_for_alerts_are_made_once_and_start_the_dispatch(api: Pr
     finally:
         automations.sync(api, [])
         api.delete(f"/deployments/{deployment}")
+
+
+@pytest.mark.usefixtures("installation")
+def test_an_outage_of_the_database_is_told_at_once_and_its_end_once(
+    installation: Path, discord: FakeDiscord, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.health_check import health_check
+
+    here = os.environ["POSTGRES_HOST"]
+    monkeypatch.setenv("POSTGRES_HOST", str(installation / "nobody-listens"))
+    for _ in range(2):
+        assert health_check(return_state=True).name == "Degraded"
+    assert titles(discord) == ["Database down"], "straight out: there is no outbox to put it into"
+
+    monkeypatch.setenv("POSTGRES_HOST", here)
+    assert health_check(return_state=True).name == "Completed"
+    (alert,) = database.alerts.newest()
+    assert (alert.state.value, alert.told) == ("resolved", ("discord",))
+    for _ in range(2):
+        dispatch()
+    assert titles(discord) == ["Database down", "Database is back"]
+
+
+def test_what_prefects_own_notification_block_needs_is_as_documented(
+    api: PrefectApi, httpserver: HTTPServer, make: Callable[..., Job]
+) -> None:
+    """docs/alerts.md, "With Prefect's own means only": a block, and an automation that sends through it."""
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    received: list[dict[str, Any]] = []
+
+    def take(request: Request) -> Response:
+        received.append(request.get_json())
+        return Response(status=200)
+
+    httpserver.expect_request("/hook", method="POST").respond_with_handler(take)
+    block = CustomWebhookNotificationBlock(
+        name="chat", url=httpserver.url_for("/hook"), json_data={"text": "{{subject}}: {{body}}"}
+    )
+    block_id = block.save("failed-runs", overwrite=True)
+    automation = api.post(
+        "/automations/",
+        {
+            "name": "my own notification",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "expect": [
+                    "prefect.flow-run.Failed",
+                    "prefect.flow-run.Crashed",
+                    "prefect.flow-run.TimedOut",
+                ],
+                "match": {"prefect.resource.id": "prefect.flow-run.*"},
+                "match_related": {
+                    "prefect.resource.role": "tag",
+                    "prefect.resource.id": "prefect.tag.own-means",
+                },
+                "threshold": 1,
+                "within": 0,
+            },
+            "actions": [
+                {
+                    "type": "send-notification",
+                    "block_document_id": str(block_id),
+                    "subject": "{{ flow.name }}",
+                    "body": "{{ flow_run.state.name }}: {{ flow_run.state.message }}",
+                }
+            ],
+        },
+    )
+    try:
+        job = make("own-means")
+        job.ends("COMPLETED")
+        job.ends("FAILED", "the disk says no")
+        wait_until(lambda: received, description="the notification", timeout_seconds=60)
+        assert received == [{"text": f"{job.name}: Failed: the disk says no"}]
+    finally:
+        api.delete(f"/automations/{automation['id']}")

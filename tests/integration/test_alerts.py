@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from aegis_lib.alerts.model import (
     Recovered,
     Severity,
 )
+from aegis_lib.containers.model import Listed
 from aegis_lib.db import database as db
 from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.database import Database
@@ -34,11 +36,14 @@ from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import flush_into
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings
+from deployments.cli import exit_codes
+from deployments.cli.app import run
 from tests.fakes import FakeChannel, FakeHistory, FakeNotifier
 from tests.postgres import environment_of
 
 NOW = datetime(2026, 1, 25, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+REFUSED = Attempt(delivered=False, problem="no such room")
 
 
 def problem(key: str = "disk", **fields: Any) -> Problem:
@@ -303,3 +308,66 @@ def test_a_message_too_long_for_the_spool_is_shortened(tmp_path: Path) -> None:
     long = SMOKE.model_copy(update={"body": "x" * 2_000_000, "key": "k" * 500})
     OutboxNotifier(Away(), FakeNotifier(), spool).send(long)
     assert spool.pending() == 1
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def command_on(database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment_of(database_settings).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("command_on")
+def test_alerts_are_listed_shown_and_acknowledged_by_command(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["alerts"]) == 0
+    assert "No alert is open." in capsys.readouterr().out
+    now = clock.utcnow()
+    database.alerts.raise_problem(problem("disk", body="**97 %** used", seen_at=now))
+    database.alerts.raise_problem(problem("old", seen_at=now))
+    dispatch(database.alerts, [FakeChannel("discord"), FakeChannel("telegram", REFUSED)], now)
+    database.alerts.recover(Recovered(key="old", at=now))
+    dispatch(database.alerts, [FakeChannel("discord"), FakeChannel("telegram")], now)
+
+    assert run(["alerts", "list"]) == 0
+    out, notes = capsys.readouterr()
+    assert "disk is full" in out
+    assert "sent, 1 undelivered" in out
+    assert "old is full" not in out
+    assert "aegis ack NO" in notes
+    assert run(["alerts", "list", "--all", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {alert["key"]: alert["state"] for alert in found} == {"disk": "sent", "old": "resolved"}
+    number = next(alert["id"] for alert in found if alert["key"] == "disk")
+
+    assert run(["alerts", "show", str(number)]) == 0
+    shown = capsys.readouterr().out
+    for said in ("**97 %** used", "discord", "delivered", "given up", "no such room"):
+        assert said in shown
+    assert run(["alerts", "show", str(number), "--json"]) == 0
+    assert {d["channel"] for d in json.loads(capsys.readouterr().out)["deliveries"]} == {
+        "discord",
+        "telegram",
+    }
+    assert run(["alerts", "show", "999"]) == exit_codes.NOT_FOUND
+
+    assert run(["ack", "dsik"]) == exit_codes.NOT_FOUND
+    assert f"{number} (disk)" in capsys.readouterr().err
+    assert run(["ack", "disk", "--by", "ada", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"acknowledged": [number], "by": "ada"}
+    assert run(["ack", str(number)]) == exit_codes.NOT_FOUND
+    assert "acknowledged already, by ada" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("command_on")
+def test_acknowledging_the_strikes_of_a_container_ends_its_alert(database: Database) -> None:
+    sick = Listed(engine="local", id="w" * 16, name="web", state="running", created_at=NOW)
+    case = database.strikes.claim_strike(sick, "unhealthy", NOW, timedelta(0))
+    assert case is not None
+    database.alerts.raise_problem(problem(case.key))
+    database.alerts.raise_problem(problem(case.key.replace(":web:", ":web-2:")))
+    assert run(["strikes", "ack", "web"]) == 0
+    assert [alert.key for alert in database.alerts.newest()] == [case.key.replace(":web:", ":web-2:")]
