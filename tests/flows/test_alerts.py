@@ -18,12 +18,14 @@ from aegis_lib.adapters.prefect_server.history import ServerHistory
 from aegis_lib.alerts.model import AlertState
 from aegis_lib.db.database import Database
 from aegis_lib.settings import DatabaseSettings
-from deployments import automations
+from deployments import automations, dispatch_deputy
 from deployments.api import PrefectApi
+from deployments.child_process import ChildProcess
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord
 from tests.waiting import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
@@ -313,3 +315,26 @@ def test_what_prefects_own_notification_block_needs_is_as_documented(
         assert received == [{"text": f"{job.name}: Failed: the disk says no"}]
     finally:
         api.delete(f"/automations/{automation['id']}")
+
+
+@pytest.mark.usefixtures("installation")
+def test_without_a_worker_the_stack_has_the_alerts_delivered(
+    api: PrefectApi, discord: FakeDiscord, make: Callable[..., Job], tmp_path: Path
+) -> None:
+    job = make()
+    job.ends("FAILED", "the disk says no")
+    process = ChildProcess(
+        "alert dispatch", dispatch_deputy.COMMAND, os.environ, ROOT, tmp_path / "log", grace_seconds=1
+    )
+    process.start()
+    try:
+        wait_until(
+            lambda: titles(discord) or not process.is_alive(),
+            description="the message",
+            timeout_seconds=60,
+        )
+        wait_until(lambda: not process.is_alive(), description="its end", timeout_seconds=30)
+        assert titles(discord) == [f"{job.id} failed"], process.last_words()
+    finally:
+        process.stop()
+    assert not dispatch_deputy.overdue(api, clock.utcnow()), "there is no such deployment here"
