@@ -20,6 +20,7 @@ from psycopg import pq
 from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
+from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
@@ -59,6 +60,10 @@ class Database:
     @cached_property
     def digests(self) -> DigestStore:
         return DigestStore(Queries(self.connection, "digest"))
+
+    @cached_property
+    def alerts(self) -> Outbox:
+        return Outbox(Queries(self.connection, "alerts"), self.state)
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -24,7 +24,14 @@ from tests import requirement
 from tests.stack_process import StackProcess, temporary_directory
 from tests.waiting import wait_until
 
-JOBS = {"health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup"}
+JOBS = {
+    "health_check",
+    "docker_health_check",
+    "morning_status",
+    "evening_summary",
+    "memory_cleanup",
+    "alert_dispatch",
+}
 
 
 @pytest.fixture(scope="module")
