@@ -24,6 +24,7 @@ from aegis_lib.containers.model import ContainersConfig
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.errors import Misconfigured
 from aegis_lib.health.model import HealthConfig
+from aegis_lib.ledger.model import LedgerConfig
 from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.settings import InstallationSettings
@@ -39,6 +40,7 @@ class AegisConfig(Frozen):
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
     digest: DigestConfig = Field(default_factory=DigestConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
+    ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
 
 

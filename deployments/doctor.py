@@ -22,7 +22,7 @@ from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
 from aegis_lib.ports import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
-from deployments import leftovers, stack_lock
+from deployments import ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded
 from deployments.doctor_server import server_checks
 
@@ -55,6 +55,7 @@ def checks() -> list[Check]:
         docker_checks,
         notification_checks,
         server_checks,
+        lambda: [guarded("ledger of runs", lambda: ledger_check(database))],
         lambda: [guarded("spool", lambda: spool_check(installation)), leftovers_check(installation)],
     )
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -161,6 +162,13 @@ def judge_alerts(backlog: Backlog, channels: list[ChannelStanding], now: datetim
         ok=not wrong,
         detail="; ".join([said, *wrong]),
         fix="`aegis notify test` tries the channels; `aegis alerts` tells more." if wrong else "",
+    )
+
+
+def ledger_check(settings: DatabaseSettings) -> Check:
+    """Whether every due run is accounted for, and somebody looks."""
+    return ledger.check(
+        settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS}), clock.utcnow()
     )
 
 

@@ -24,7 +24,7 @@ from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_memory import opened
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
-from deployments import catalogue, leftovers, run_watch, signals, stack_database, stack_lock, sync
+from deployments import catalogue, ledger, leftovers, run_watch, signals, stack_database, stack_lock, sync
 from deployments.api import PrefectApi
 from deployments.catalogue import WORK_POOL, Catalogue
 from deployments.child_process import ChildProcess, trim
@@ -136,6 +136,7 @@ class Stack:
             f"{ui_url(installation.port)}/api", auth_string=secret.get_secret_value() if secret else None
         )
         self._supervisor = Supervisor(progress.say)
+        self._presence = ledger.Presence(database)
         self._recorded: set[str] = set()
         self._told_unscheduled: list[str] = []
         self._deputy = DispatchDeputy(
@@ -179,12 +180,14 @@ class Stack:
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
             told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
+            ledger.write_plan(jobs.jobs, facts.result(), self._database, since)
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"
         with stage("Self-test") as told:
             self._self_test()
             told.detail = "every schedule has a next run"
+        self._presence.beat(self._api, clock.utcnow())
         self._show_jobs()
 
     def watch(self) -> None:
@@ -200,6 +203,7 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every part in reverse order. Runs in flight get 15 s; a second Ctrl-C takes that away."""
+        self._presence.stop(clock.utcnow())
         if self._supervisor.busy:
             self._await_runs()
             with signals.ignored(), self._progress.stage("Stopping") as told:
@@ -331,6 +335,8 @@ class Stack:
         """Remember failed runs, say when a schedule died, keep logs small. Others tell of a dead server."""
         for log in self._logs.glob("*.log"):
             trim(log)
+        if said := self._presence.beat(self._api, now):
+            self._progress.say(said)
         self._crash_orphans("Its process died with a worker that was killed.", ("RUNNING",))
         try:
             rows = run_watch.ended_badly(self._api, now - FAILURES_OF)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from aegis_lib import config as config_file
+from aegis_lib.adapters import scheduled_runs
 from aegis_lib.adapters.notify import fanout
 from aegis_lib.config import AegisConfig
 from aegis_lib.db import database, spooled_memory
@@ -13,8 +14,8 @@ from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier, Outbox
-from aegis_lib.settings import DatabaseSettings, InstallationSettings
+from aegis_lib.ports import EpisodicMemory, Notifier, Outbox, ScheduledRunHistory
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 
 
 def config() -> AegisConfig:
@@ -54,3 +55,13 @@ def outbox() -> Iterator[Outbox]:
     """The outbox of alerts. Raises DependencyUnavailable or Misconfigured without its database."""
     with database.connect(DatabaseSettings()) as db:
         yield db.alerts
+
+
+def run_history() -> AbstractContextManager[ScheduledRunHistory]:
+    """The history of the server that this run reports to, whatever set its address."""
+    from prefect.settings import get_current_settings
+
+    mine = get_current_settings().api
+    known = {"url": mine.url, "auth_string": mine.auth_string}
+    settings = PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
+    return scheduled_runs.connect(settings)

@@ -234,6 +234,83 @@ CREATE SEQUENCE public.episodic_memory_id_seq
 
 ALTER SEQUENCE public.episodic_memory_id_seq OWNED BY public.episodic_memory.id;
 
+CREATE TABLE public.installation_presence (
+    id bigint NOT NULL,
+    process text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    last_seen timestamp with time zone NOT NULL,
+    stopped boolean DEFAULT false NOT NULL
+);
+
+COMMENT ON TABLE public.installation_presence IS 'When a process said again and again that the installation runs';
+
+COMMENT ON COLUMN public.installation_presence.stopped IS 'it ended on purpose, by aegis down or Ctrl-C';
+
+ALTER TABLE public.installation_presence ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.installation_presence_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.job_ledger (
+    job_id text NOT NULL,
+    slug text NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    certainty smallint NOT NULL,
+    flow_run_id text,
+    accounted_at timestamp with time zone NOT NULL,
+    detail text DEFAULT ''::text NOT NULL
+);
+
+COMMENT ON TABLE public.job_ledger IS 'One row per tick: a due time of a schedule, and what became of it';
+
+COMMENT ON COLUMN public.job_ledger.certainty IS '0 pending, 1 missed, 2 nothing was to run, 3 a run''s own end; only ever rises';
+
+CREATE TABLE public.job_pauses (
+    job_id text NOT NULL,
+    slug text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT job_pauses_goes_forward CHECK ((until >= since))
+);
+
+COMMENT ON TABLE public.job_pauses IS 'Pauses as they were seen; * stands for every job or every schedule';
+
+CREATE TABLE public.job_schedules (
+    job_id text NOT NULL,
+    slug text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    schedule jsonb NOT NULL,
+    grace_seconds integer NOT NULL,
+    longest_run_seconds integer NOT NULL,
+    freshness_seconds integer,
+    CONSTRAINT job_schedules_goes_forward CHECK ((until >= since))
+);
+
+COMMENT ON TABLE public.job_schedules IS 'Versions of the catalogue''s schedules, written by a deploy; until is null while one holds';
+
+CREATE TABLE public.ledger_cases (
+    key text NOT NULL,
+    kind text NOT NULL,
+    job_id text,
+    since timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    ticks integer NOT NULL,
+    detail text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    claimed_at timestamp with time zone,
+    told_at timestamp with time zone,
+    over_at timestamp with time zone,
+    over_told_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.ledger_cases IS 'Problems that people are told about, each once when it opens and once when it is over';
+
 CREATE TABLE public.state (
     key text NOT NULL,
     value text,
@@ -311,6 +388,21 @@ ALTER TABLE ONLY public.digests
 ALTER TABLE ONLY public.episodic_memory
     ADD CONSTRAINT episodic_memory_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.installation_presence
+    ADD CONSTRAINT installation_presence_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.job_ledger
+    ADD CONSTRAINT job_ledger_pkey PRIMARY KEY (job_id, slug, due_at);
+
+ALTER TABLE ONLY public.job_pauses
+    ADD CONSTRAINT job_pauses_pkey PRIMARY KEY (job_id, slug, since);
+
+ALTER TABLE ONLY public.job_schedules
+    ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (job_id, slug, since);
+
+ALTER TABLE ONLY public.ledger_cases
+    ADD CONSTRAINT ledger_cases_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (key);
 
@@ -344,6 +436,18 @@ CREATE INDEX episodic_memory_low_idx ON public.episodic_memory USING btree ("tim
 CREATE INDEX episodic_memory_tags_idx ON public.episodic_memory USING gin (tags);
 
 CREATE INDEX episodic_memory_timestamp_idx ON public.episodic_memory USING btree ("timestamp" DESC);
+
+CREATE INDEX installation_presence_last_seen_idx ON public.installation_presence USING btree (last_seen);
+
+CREATE INDEX job_ledger_due_idx ON public.job_ledger USING btree (due_at);
+
+CREATE INDEX job_ledger_of_job_idx ON public.job_ledger USING btree (job_id, due_at);
+
+CREATE INDEX job_ledger_unsettled_idx ON public.job_ledger USING btree (due_at) WHERE (certainty < 2);
+
+CREATE UNIQUE INDEX job_pauses_open_idx ON public.job_pauses USING btree (job_id, slug) WHERE (until IS NULL);
+
+CREATE UNIQUE INDEX job_schedules_in_force_idx ON public.job_schedules USING btree (job_id, slug) WHERE (until IS NULL);
 
 CREATE INDEX tasks_finished_idx ON public.tasks USING btree (status, completed_at);
 

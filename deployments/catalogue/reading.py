@@ -71,6 +71,7 @@ def _job(entry: DeploymentShape, number: int, source: Source, root: Path) -> Job
         concurrency_limit=ConcurrencyLimit(**entry.concurrency_limit.model_dump()),
         work_pool=entry.work_pool.name,
         line=source.line(("deployments", number)),
+        freshness_seconds=entry.freshness_seconds,
     )
 
 

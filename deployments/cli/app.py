@@ -20,6 +20,7 @@ from deployments.cli import (
     custom_commands,
     insight_commands,
     job_commands,
+    ledger_command,
     run_commands,
     scaffold_command,
     stack_commands,
@@ -72,6 +73,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
 )
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)
+app.command(ledger_command.ledger, group=INSIGHT)
 for _part in (
     alert_commands.alerts,
     insight_commands.strikes,
