@@ -88,14 +88,20 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
         hide_input_in_errors=True,
     )
 
     def __init__(self, **values: Any) -> None:
+        # Fields may be given by name, but not by pydantic's own switch for that: it would also read `USER`,
+        # `HOST` and `PORT` from the environment, because fields have such names.
+        fields = type(self).model_fields
+        named = {
+            _variable(fields[key], key).lower() if key in fields else key: value
+            for key, value in values.items()
+        }
         refused: Misconfigured | None = None
         try:
-            super().__init__(**values)
+            super().__init__(**named)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             name = str(first["loc"][0]).upper() if first["loc"] else type(self).__name__
