@@ -85,10 +85,12 @@ class StateStore(Protocol):
 
 
 class Notifier(Protocol):
-    """Delivers messages to people."""
+    """Delivers messages to people, or keeps them durably until they are delivered."""
 
     def send(self, message: Message) -> tuple[Receipt, ...]:
-        """Deliver to every channel of the message's audience, each on its own.
+        """Deliver to every channel of the message's audience, each on its own, or keep it for them.
+
+        A message that returns is not to be sent again. Its `problem` and `phase` say what it is about.
 
         Raises:
             DependencyUnavailable: every channel failed and at least one failure was transient.

@@ -220,23 +220,63 @@ def test_the_history_reads_ends_late_runs_and_workers(api: PrefectApi, make: Cal
     assert history.failed_actions(now - timedelta(hours=1), now) == []
 
 
-def test_the_automations_for_alerts_are_made_once_and_start_the_dispatch(api: PrefectApi) -> None:
+@pytest.fixture
+def dispatch_deployment(api: PrefectApi) -> Iterator[str]:
+    """The deployment that the automations start; no worker takes its runs."""
     flow = api.post("/flows/", {"name": automations.DISPATCH})["id"]
-    deployment = api.post("/deployments/", {"name": automations.DISPATCH, "flow_id": flow})["id"]
-    wanted = automations.declared([f"{automations.DISPATCH}/{automations.DISPATCH}"])
-    try:
-        assert [change.action for change in automations.sync(api, wanted)] == ["create"] * 5
-        assert automations.sync(api, wanted) == ()
-        started = {
-            action.get("deployment_id")
-            for automation in api.filter("/automations/filter")
-            for action in automation["actions"]
-            if automation["name"].startswith(f"{automations.PREFIX}tell")
-        }
-        assert started == {deployment}
-    finally:
-        automations.sync(api, [])
-        api.delete(f"/deployments/{deployment}")
+    body = {"name": automations.DISPATCH, "flow_id": flow, "tags": ["aegis"]}
+    deployment = api.post("/deployments/", body)["id"]
+    yield deployment
+    automations.sync(api, [])
+    now = api.get(f"/deployments/name/{automations.DISPATCH}/{automations.DISPATCH}")["id"]
+    api.delete(f"/deployments/{now}")
+
+
+WANTED = [f"{automations.DISPATCH}/{automations.DISPATCH}"]
+
+
+def test_the_automations_for_alerts_are_made_once_and_renewed_when_the_deployment_is(
+    api: PrefectApi, dispatch_deployment: str
+) -> None:
+    assert [change.action for change in automations.sync(api, automations.declared(WANTED))] == ["create"] * 5
+    assert automations.sync(api, automations.declared(WANTED)) == ()
+
+    def started() -> set[str]:
+        found = [a for a in api.filter("/automations/filter") if a["name"].startswith("aegis: tell")]
+        return {str(action["deployment_id"]) for a in found for action in a["actions"]}
+
+    assert started() == {dispatch_deployment}
+    flow = api.get(f"/deployments/{dispatch_deployment}")["flow_id"]
+    api.delete(f"/deployments/{dispatch_deployment}")
+    renewed = api.post("/deployments/", {"name": automations.DISPATCH, "flow_id": flow})["id"]
+    changes = automations.sync(api, automations.declared(WANTED))
+    assert [change.action for change in changes] == ["update"] * 4
+    assert started() == {renewed}
+
+
+def test_a_failed_run_starts_the_dispatch_at_once_and_a_failed_dispatch_does_not(
+    api: PrefectApi,
+    dispatch_deployment: str,
+    make: Callable[..., Job],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(automations, "STORM_SECONDS", 0.0)
+    automations.sync(api, automations.declared(WANTED))
+    itself = Job.__new__(Job)
+    itself.api, itself.deployment = api, dispatch_deployment
+    own = itself.ends("FAILED")
+    make("somebody-else").ends("FAILED")
+    make().ends("COMPLETED")
+
+    def started() -> list[str]:
+        chosen = {"deployments": {"id": {"any_": [dispatch_deployment]}}, "sort": "ID_DESC"}
+        return [row["id"] for row in api.filter("/flow_runs/filter", chosen) if row["id"] != own]
+
+    make().ends("FAILED")
+    wait_until(started, description="the dispatch to be started", timeout_seconds=30)
+    make("aegis-custom").ends("CRASHED")
+    wait_until(lambda: len(started()) > 1, description="the second start", timeout_seconds=30)
+    assert len(started()) == 2
 
 
 @pytest.mark.usefixtures("installation")
