@@ -31,6 +31,7 @@ JOBS = {
     "evening_summary",
     "memory_cleanup",
     "alert_dispatch",
+    "missed_runs",
 }
 
 
