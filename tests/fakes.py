@@ -1159,6 +1159,10 @@ class FakeHistory:
         self._check()
         return [action for action in self.actions if start <= action.at < end]
 
+    def _check(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
 
 # --- ledger ---
 
