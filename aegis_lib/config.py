@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from aegis_lib import yaml_lines
+from aegis_lib.alerts.model import AlertsConfig
 from aegis_lib.containers.model import ContainersConfig
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.errors import Misconfigured
@@ -35,6 +36,7 @@ SCHEMA_FILE = Path("docs/aegis.schema.json")
 class AegisConfig(Frozen):
     """The whole of aegis.yaml: one section per area, each with safe defaults."""
 
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
     digest: DigestConfig = Field(default_factory=DigestConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)

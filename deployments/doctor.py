@@ -11,10 +11,12 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from aegis_lib import clock
+from aegis_lib.alerts.model import Backlog, ChannelStanding
+from aegis_lib.clock import iso
 from aegis_lib.db import database as databases
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
@@ -26,6 +28,7 @@ from deployments.doctor_server import server_checks
 
 LEAST_FREE_BYTES = 1_000_000_000
 SLOW_DATABASE = timedelta(seconds=1)
+OLD_MESSAGE = timedelta(minutes=5)
 _PATIENCE_SECONDS = 2
 
 _BOUNDS = {
@@ -48,6 +51,7 @@ def checks() -> list[Check]:
     groups: tuple[Callable[[], list[Check]], ...] = (
         lambda: [guarded("versions", versions_check), data_directory_check(installation)],
         lambda: database_checks(database),
+        lambda: [alerts_check(database)],
         docker_checks,
         notification_checks,
         server_checks,
@@ -126,6 +130,39 @@ def _schema(settings: DatabaseSettings) -> Check:
     detail = f"at {now}" if now == head else f"at {now or 'nothing'}, this program has {head}"
     fix = "" if now == head else "run `aegis up`, or `python -m aegis_lib.db.migrate upgrade`."
     return Check(name="schema", ok=now == head, detail=detail, fix=fix)
+
+
+def alerts_check(settings: DatabaseSettings) -> Check:
+    """Whether what is to be told is told. Without the database that cannot be judged."""
+    brief = settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS})
+    now = clock.utcnow()
+    try:
+        with databases.connect(brief) as db:
+            return judge_alerts(db.alerts.backlog(now), db.alerts.channels(), now)
+    except AegisError:
+        return Check(
+            name="alerts", ok=None, detail="not seen without the database", fix="mend the database first."
+        )
+
+
+def judge_alerts(backlog: Backlog, channels: list[ChannelStanding], now: datetime) -> Check:
+    """Decide over what waits in the outbox of alerts, and how its channels do."""
+    wrong = [
+        f"{channel.channel} failed {channel.failures} times in a row: {channel.problem}"
+        for channel in channels
+        if channel.failures
+    ]
+    if backlog.oldest is not None and now - backlog.oldest > OLD_MESSAGE:
+        wrong.insert(0, f"{backlog.undelivered} messages wait, the oldest since {iso(backlog.oldest)}")
+    if backlog.given_up:
+        wrong.append(f"{backlog.given_up} messages of the last day were given up")
+    said = f"{backlog.open} open" if backlog.open else "none open"
+    return Check(
+        name="alerts",
+        ok=not wrong,
+        detail="; ".join([said, *wrong]),
+        fix="`aegis notify test` tries the channels; `aegis alerts` tells more." if wrong else "",
+    )
 
 
 def ledger_check(settings: DatabaseSettings) -> Check:

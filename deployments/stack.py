@@ -28,6 +28,7 @@ from deployments import catalogue, ledger, leftovers, run_watch, signals, stack_
 from deployments.api import PrefectApi
 from deployments.catalogue import WORK_POOL, Catalogue
 from deployments.child_process import ChildProcess, trim
+from deployments.dispatch_deputy import DispatchDeputy
 from deployments.doctor import versions_check
 from deployments.embedded_postgres import EmbeddedPostgres
 from deployments.flow_facts import FlowFacts, read_flow_facts
@@ -138,6 +139,9 @@ class Stack:
         self._presence = ledger.Presence(database)
         self._recorded: set[str] = set()
         self._told_unscheduled: list[str] = []
+        self._deputy = DispatchDeputy(
+            self._api, child_environment(installation), self._project, self._logs, clock.utcnow()
+        )
 
     def start(self) -> None:
         """Start every part in order; return when jobs are scheduled and a worker takes them."""
@@ -203,6 +207,7 @@ class Stack:
         if self._supervisor.busy:
             self._await_runs()
             with signals.ignored(), self._progress.stage("Stopping") as told:
+                self._deputy.stop()
                 self._supervisor.stop()
                 told.detail = "done"
         self._api.close()
@@ -339,6 +344,8 @@ class Stack:
             if fresh:
                 self._record(fresh)
             unscheduled = run_watch.without_future_run(self._api, now)
+            if self._deputy.look(now):
+                self._progress.say("No worker delivers alerts: this process has it done.")
         except AegisError:
             return
         if unscheduled != self._told_unscheduled:

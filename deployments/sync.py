@@ -73,7 +73,9 @@ def plan(
         update={
             "work_pool": _work_pool_change(api, python),
             "pruned": tuple(_with_active_runs(api, found.pruned)),
-            "automations": automations.compare(automations.declared(), automations.read(api)),
+            "automations": automations.compare(
+                automations.declared(job.full_name for job in known.jobs), automations.read(api)
+            ),
         }
     )
 

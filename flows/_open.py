@@ -9,11 +9,12 @@ from aegis_lib import config as config_file
 from aegis_lib.adapters import scheduled_runs
 from aegis_lib.adapters.notify import fanout
 from aegis_lib.config import AegisConfig
-from aegis_lib.db import spooled_memory
+from aegis_lib.db import database, spooled_memory
 from aegis_lib.db.spool import Spool
+from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier, ScheduledRunHistory
+from aegis_lib.ports import EpisodicMemory, Notifier, Outbox, ScheduledRunHistory
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 
 
@@ -39,9 +40,21 @@ def memory() -> Iterator[EpisodicMemory]:
         yield opened
 
 
-def notifier() -> AbstractContextManager[Notifier]:
-    """Every configured channel; the console where none is."""
-    return fanout.connect()
+@contextmanager
+def notifier() -> Iterator[Notifier]:
+    """Alerts go into the outbox, from which `alert_dispatch` delivers them; the journal to its channel.
+
+    While the database is away, critical alerts go straight to the channels and the others to the spool.
+    """
+    with fanout.connect() as direct:
+        yield OutboxNotifier(outbox, direct, spool())
+
+
+@contextmanager
+def outbox() -> Iterator[Outbox]:
+    """The outbox of alerts. Raises DependencyUnavailable or Misconfigured without its database."""
+    with database.connect(DatabaseSettings()) as db:
+        yield db.alerts
 
 
 def run_history() -> AbstractContextManager[ScheduledRunHistory]:

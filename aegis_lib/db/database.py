@@ -20,6 +20,7 @@ from psycopg import pq
 from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
+from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.memory import EpisodicMemory
@@ -60,6 +61,10 @@ class Database:
     @cached_property
     def digests(self) -> DigestStore:
         return DigestStore(Queries(self.connection, "digest"))
+
+    @cached_property
+    def alerts(self) -> Outbox:
+        return Outbox(Queries(self.connection, "alerts"), self.state)
 
     @cached_property
     def ledger(self) -> LedgerStore:

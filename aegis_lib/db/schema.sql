@@ -9,6 +9,121 @@ CREATE TYPE public.memory_importance AS ENUM (
     'critical'
 );
 
+CREATE TABLE public.alert_channels (
+    channel text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    problem text,
+    hold_until timestamp with time zone,
+    delivered_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.alert_channels IS 'How each channel does; it is left alone until hold_until';
+
+CREATE TABLE public.alert_deliveries (
+    notice_id bigint NOT NULL,
+    channel text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    parts_sent integer DEFAULT 0 NOT NULL,
+    claimed_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    refused_at timestamp with time zone,
+    reference text,
+    problem text
+);
+
+COMMENT ON TABLE public.alert_deliveries IS 'The receipt of each channel for each notice';
+
+COMMENT ON COLUMN public.alert_deliveries.claimed_at IS 'somebody is sending it; old = that process died';
+
+COMMENT ON COLUMN public.alert_deliveries.refused_at IS 'given up: refused for good, or tried too often';
+
+CREATE TABLE public.alert_notices (
+    id bigint NOT NULL,
+    alert_id bigint NOT NULL,
+    kind text NOT NULL,
+    number integer NOT NULL,
+    severity text NOT NULL,
+    title text NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT alert_notices_kind_check CHECK ((kind = ANY (ARRAY['problem'::text, 'reminder'::text, 'escalation'::text, 'recovery'::text])))
+);
+
+COMMENT ON TABLE public.alert_notices IS 'What people are to be told, word by word; the same text at every attempt';
+
+COMMENT ON COLUMN public.alert_notices.finished_at IS 'every channel has it or was given up, or it was overtaken';
+
+ALTER TABLE public.alert_notices ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.alert_notices_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.alert_occurrences (
+    occurrence text NOT NULL,
+    seen_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.alert_occurrences IS 'Each sighting that was counted, such as a run: none is counted twice';
+
+CREATE TABLE public.alerts (
+    id bigint NOT NULL,
+    key text NOT NULL,
+    severity text NOT NULL,
+    title text NOT NULL,
+    body text DEFAULT ''::text NOT NULL,
+    audience text DEFAULT 'alerts'::text NOT NULL,
+    source text,
+    reason text DEFAULT ''::text NOT NULL,
+    lasting boolean DEFAULT true NOT NULL,
+    own_reminders boolean DEFAULT false NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    count integer DEFAULT 1 NOT NULL,
+    first_seen_at timestamp with time zone NOT NULL,
+    last_seen_at timestamp with time zone NOT NULL,
+    notified_at timestamp with time zone,
+    again_at timestamp with time zone,
+    reminded_at timestamp with time zone,
+    reminders integer DEFAULT 0 NOT NULL,
+    escalated_at timestamp with time zone,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text,
+    suppressed_by bigint,
+    resolved_at timestamp with time zone,
+    recovery_title text,
+    recovery_body text,
+    closed_at timestamp with time zone,
+    revision integer DEFAULT 0 NOT NULL,
+    CONSTRAINT alerts_count_check CHECK ((count >= 1)),
+    CONSTRAINT alerts_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))),
+    CONSTRAINT alerts_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'sent'::text, 'acknowledged'::text, 'resolved'::text])))
+);
+
+COMMENT ON TABLE public.alerts IS 'One open alert per key; the same problem again is counted';
+
+COMMENT ON COLUMN public.alerts.notified_at IS 'when it was decided to tell people; who has it is in alert_deliveries';
+
+COMMENT ON COLUMN public.alerts.again_at IS 'when whoever watches the problem last asked to remind of it';
+
+COMMENT ON COLUMN public.alerts.suppressed_by IS 'the root cause that it follows from; nobody was told of this one';
+
+COMMENT ON COLUMN public.alerts.closed_at IS 'nothing is to be told any more';
+
+COMMENT ON COLUMN public.alerts.revision IS 'grows with every change: a decision holds for the revision it was made on';
+
+ALTER TABLE public.alerts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.alerts_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.config (
     key text NOT NULL,
     value text
@@ -231,6 +346,24 @@ ALTER TABLE ONLY public.episodic_memory ALTER COLUMN id SET DEFAULT nextval('pub
 
 ALTER TABLE ONLY public.tasks ALTER COLUMN id SET DEFAULT nextval('public.tasks_id_seq'::regclass);
 
+ALTER TABLE ONLY public.alert_channels
+    ADD CONSTRAINT alert_channels_pkey PRIMARY KEY (channel);
+
+ALTER TABLE ONLY public.alert_deliveries
+    ADD CONSTRAINT alert_deliveries_pkey PRIMARY KEY (notice_id, channel);
+
+ALTER TABLE ONLY public.alert_notices
+    ADD CONSTRAINT alert_notices_alert_id_kind_number_key UNIQUE (alert_id, kind, number);
+
+ALTER TABLE ONLY public.alert_notices
+    ADD CONSTRAINT alert_notices_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.alert_occurrences
+    ADD CONSTRAINT alert_occurrences_pkey PRIMARY KEY (occurrence);
+
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT alerts_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_pkey PRIMARY KEY (key);
 
@@ -276,6 +409,18 @@ ALTER TABLE ONLY public.state
 ALTER TABLE ONLY public.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (id);
 
+CREATE INDEX alert_notices_open ON public.alert_notices USING btree (id) WHERE (finished_at IS NULL);
+
+CREATE INDEX alert_occurrences_seen ON public.alert_occurrences USING btree (seen_at);
+
+CREATE INDEX alerts_closed ON public.alerts USING btree (closed_at) WHERE (closed_at IS NOT NULL);
+
+CREATE INDEX alerts_not_closed ON public.alerts USING btree (id) WHERE (closed_at IS NULL);
+
+CREATE UNIQUE INDEX alerts_open_key ON public.alerts USING btree (key) WHERE (resolved_at IS NULL);
+
+CREATE INDEX alerts_suppressed ON public.alerts USING btree (suppressed_by) WHERE (suppressed_by IS NOT NULL);
+
 CREATE INDEX container_restarts_by_name ON public.container_restarts USING btree (engine, name, claimed_at);
 
 CREATE UNIQUE INDEX episodic_memory_aegis_key_idx ON public.episodic_memory USING btree (((metadata ->> 'aegis_key'::text))) WHERE ((metadata ->> 'aegis_key'::text) IS NOT NULL);
@@ -309,3 +454,12 @@ CREATE INDEX tasks_finished_idx ON public.tasks USING btree (status, completed_a
 CREATE INDEX tasks_pending_idx ON public.tasks USING btree (priority, due_at) WHERE (status = 'pending'::text);
 
 CREATE UNIQUE INDEX tasks_source_key_idx ON public.tasks USING btree (source_key) WHERE (source_key IS NOT NULL);
+
+ALTER TABLE ONLY public.alert_deliveries
+    ADD CONSTRAINT alert_deliveries_notice_id_fkey FOREIGN KEY (notice_id) REFERENCES public.alert_notices(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.alert_notices
+    ADD CONSTRAINT alert_notices_alert_id_fkey FOREIGN KEY (alert_id) REFERENCES public.alerts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT alerts_suppressed_by_fkey FOREIGN KEY (suppressed_by) REFERENCES public.alerts(id) ON DELETE SET NULL;

@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from aegis_lib import clock, ports
-from aegis_lib.db import database
+from aegis_lib.db import database, spooled_alerts
 from aegis_lib.db.spool import FlushReport, RecordTooLarge, Spool, SpoolRecord
 from aegis_lib.db.storable import storable_text
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
@@ -106,10 +106,18 @@ class SpooledMemory:
         return self._memory
 
 
-def flush_into(spool: Spool, memory: ports.EpisodicMemory) -> FlushReport:
-    """Store the spooled events, each once and at its own time; see `Spool.flush`."""
+def flush_into(spool: Spool, memory: ports.EpisodicMemory, outbox: ports.Outbox | None = None) -> FlushReport:
+    """Store the spooled events and alerts, each once and at its own time; see `Spool.flush`.
+
+    Without an `outbox` an alert stays in the spool, and what is behind it.
+    """
 
     def apply(record: SpoolRecord) -> None:
+        if record.kind in spooled_alerts.KINDS:
+            if outbox is None:
+                raise DependencyUnavailable("Outbox", "is not open; an alert waits for it.")
+            spooled_alerts.apply(outbox, record)
+            return
         if record.kind != KIND:
             raise PermanentFailure(f"nobody applies records of kind {record.kind}")
         try:

@@ -12,7 +12,7 @@ USAGE = 2
 UNREACHABLE = 3
 """The server or the database does not answer."""
 NOT_FOUND = 4
-"""No such job, run or container."""
+"""No such job, run, container or alert."""
 SETTINGS = 5
 """A setting is missing or wrong."""
 INTERRUPTED = 130

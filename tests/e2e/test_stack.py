@@ -30,6 +30,7 @@ JOBS = {
     "morning_status",
     "evening_summary",
     "memory_cleanup",
+    "alert_dispatch",
     "missed_runs",
 }
 
@@ -172,7 +173,7 @@ def test_after_everything_is_killed_a_start_works_and_lost_runs_are_crashed_and_
         description="the long job to run",
         timeout_seconds=60,
     )
-    assert leftovers.living_runs(stack.root) == {run.id}
+    assert run.id in leftovers.living_runs(stack.root)
     stack.kill_everything()
     said = stack.start()
     assert run.name in said

@@ -32,9 +32,10 @@ from deployments.cli.options import UsageMistake, parameters
 from deployments.runs import NoSuchRun
 
 COMMANDS = ("jobs", "run", "history", "logs", "pause", "resume", "simulate", "add", "remove", "new-job",
-            "up", "down", "doctor", "plan", "deploy", "strikes", "memory", "notify")  # fmt: skip
-LEAVES = (*COMMANDS[:15], "strikes list", "strikes ack", "strikes clear", "memory recent", "memory search",
-          "memory stats", "notify test")  # fmt: skip
+            "ack", "up", "down", "doctor", "plan", "deploy", "alerts", "strikes", "memory",
+            "notify")  # fmt: skip
+LEAVES = (*COMMANDS[:16], "alerts list", "alerts show", "strikes list", "strikes ack", "strikes clear",
+          "memory recent", "memory search", "memory stats", "notify test")  # fmt: skip
 
 
 class Broken:

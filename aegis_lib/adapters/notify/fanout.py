@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from aegis_lib.adapters.notify import apprise_urls, discord, exchange, telegram
 from aegis_lib.adapters.notify.channel import Broken, Channel
 from aegis_lib.adapters.notify.console import Console
@@ -30,6 +32,8 @@ TOTAL_SECONDS = 45.0
 """No attempt begins later than this after the first; one that has begun may take 10 s more."""
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.0
+PROBE = Message(title="probe", audience="alerts")
+"""What a channel for alerts takes."""
 
 
 @contextmanager
@@ -47,16 +51,25 @@ def connect(
     channels nor the job from working.
     """
     with exchange.connect() as client:
-        services: dict[str, Callable[[], Sequence[Channel[Any]]]] = {
-            "discord": lambda: discord.channels(discord_settings or DiscordSettings(), client),
-            "telegram": lambda: telegram.channels(telegram_settings or TelegramSettings(), client),
-            "apprise": lambda: apprise_urls.channels(url_settings or AlertUrlSettings()),
-        }
-        found = [channel for name, build in services.items() for channel in _built(name, build)]
-        probe = Message(title="probe", audience="alerts")
-        if not any(channel.takes(probe) for channel in found):
-            found.append(Console())
-        yield Fanout(found, sleep=sleep)
+        yield Fanout(configured(client, discord_settings, telegram_settings, url_settings), sleep=sleep)
+
+
+def configured(
+    client: httpx.Client,
+    discord_settings: DiscordSettings | None = None,
+    telegram_settings: TelegramSettings | None = None,
+    url_settings: AlertUrlSettings | None = None,
+) -> list[Channel[Any]]:
+    """Every channel that the settings name, with the console where none takes alerts; see `connect`."""
+    services: dict[str, Callable[[], Sequence[Channel[Any]]]] = {
+        "discord": lambda: discord.channels(discord_settings or DiscordSettings(), client),
+        "telegram": lambda: telegram.channels(telegram_settings or TelegramSettings(), client),
+        "apprise": lambda: apprise_urls.channels(url_settings or AlertUrlSettings()),
+    }
+    found = [channel for name, build in services.items() for channel in _built(name, build)]
+    if not any(channel.takes(PROBE) for channel in found):
+        found.append(Console())
+    return found
 
 
 def _built(name: str, build: Callable[[], Sequence[Channel[Any]]]) -> Sequence[Channel[Any]]:
