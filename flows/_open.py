@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from aegis_lib import config as config_file
-from aegis_lib.adapters import scheduled_runs
 from aegis_lib.adapters.notify import fanout
+from aegis_lib.adapters.prefect_server import scheduled_runs
 from aegis_lib.config import AegisConfig
 from aegis_lib.db import database, spooled_memory
 from aegis_lib.db.spool import Spool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from aegis_lib.alerts.model import Message, Severity
+from aegis_lib.alerts.model import Message, Phase, Severity
 from aegis_lib.clock import iso
 from aegis_lib.ledger.model import Kind, Problem, Tally, TickOutcome
 from aegis_lib.markdown import inline
@@ -74,17 +74,26 @@ def opened(problems: Sequence[Problem]) -> Message:
     lines += ["", *(_MENDS[kind] for kind in Kind if kind in kinds)]
     if any(not problem.over for problem in problems):
         lines.append("Said once; another message follows when it is over.")
-    severity = Severity.CRITICAL if going_on else Severity.WARNING
-    return Message(title=title[:200], body="\n".join(lines), severity=severity, key=problems[0].key)
+    lasting = problems[0].key if len(problems) == 1 and not problems[0].over else None
+    return Message(
+        title=title[:200],
+        body="\n".join(lines),
+        severity=Severity.CRITICAL if going_on else Severity.WARNING,
+        key=problems[0].key,
+        problem=lasting,
+    )
 
 
-def over(problems: Sequence[Problem]) -> Message:
-    """One message about everything that one pass found to be over."""
-    jobs = sorted({problem.job_id for problem in problems if problem.job_id})
-    title = f"{jobs[0]} is well again" if len(jobs) == 1 else f"{len(jobs)} jobs are well again"
-    lines = [f"- {inline(over_sentence(problem), 500)}" for problem in problems]
-    key = f"over:{problems[0].key}"  # another message than the one that it ends
-    return Message(title=title[:200], body="\n".join(lines), severity=Severity.INFO, key=key)
+def over(problem: Problem) -> Message:
+    """The message that a problem is over."""
+    return Message(
+        title=f"{problem.job_id} is well again"[:200],
+        body=inline(over_sentence(problem), 500),
+        severity=Severity.INFO,
+        key=f"{Phase.OVER}:{problem.key}",  # another message than the one that it ends
+        problem=problem.key,
+        phase=Phase.OVER,
+    )
 
 
 def table(tally: Tally) -> list[dict[str, str | int]]:

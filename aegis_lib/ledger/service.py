@@ -190,29 +190,27 @@ class _Pass:
         for case in cases:
             if not case.told and case.key not in by_key:
                 store.told(case.key, now, over=True)  # it ended before anybody could be told
-        said_begun = self._send(begun, messages.opened, self._record_opening) if begun else []
-        for problem in said_begun:
+        if begun and not self._send(begun, messages.opened(begun), self._record_opening):
+            begun = []
+        for problem in begun:
             store.told(problem.key, now, over=problem.over)
-        said_ended = self._send(ended, messages.over, self._record_end) if ended else []
-        for problem in said_ended:
+        ended = [p for p in ended if self._send([p], messages.over(p), self._record_end)]
+        for problem in ended:
             store.over_told(problem.key, now)
-        return [p.key for p in said_begun], [p.key for p in said_ended]
+        return [p.key for p in begun], [p.key for p in ended]
 
-    def _send(
-        self, problems: Sequence[Problem], text: Callable[[Sequence[Problem]], Message],
-        record: Callable[[Problem], None],
-    ) -> Sequence[Problem]:  # fmt: skip
+    def _send(self, problems: Sequence[Problem], message: Message, record: Callable[[Problem], None]) -> bool:
         for problem in problems:
             record(problem)
         try:
-            self.notifier.send(text(problems))
+            self.notifier.send(message)
         except AegisError as error:
             log.error("missed_runs_message_not_delivered", error=str(error))
             self.undelivered = str(error)
             for problem in problems:
                 self.store.release(problem.key)
-            return []
-        return problems
+            return False
+        return True
 
     def _record_opening(self, problem: Problem) -> None:
         self.memory.record(

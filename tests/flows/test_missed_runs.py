@@ -216,11 +216,11 @@ def test_a_pause_in_prefect_is_no_missed_run(server: Server, database: Database)
 def test_the_history_is_read_page_by_page_with_the_schedule_of_each_run(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aegis_lib.adapters import scheduled_runs
+    from aegis_lib.adapters.prefect_server import api, scheduled_runs
 
     runs = server.plan_runs(5)
     server.finish(runs[0], name="Degraded")
-    monkeypatch.setattr(scheduled_runs, "PAGE_SIZE", 2)
+    monkeypatch.setattr(api, "PAGE_SIZE", 2)
     with scheduled_runs.connect(PrefectApiSettings(prefect_api_url=server.api.url)) as history:
         found = history.runs(server.now, server.now + 6 * TEN)
         assert {run.id for run in found} >= set(runs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aegis_lib.alerts.model import Severity
+from aegis_lib.alerts.model import Phase, Severity
 from aegis_lib.ledger import messages
 from aegis_lib.ledger.model import JobTicks, Kind, Problem, Tally
 
@@ -59,10 +59,17 @@ def test_what_a_server_said_is_no_markup() -> None:
     assert "[x](" not in messages.opened([problem(detail="[x](http://evil)")]).body
 
 
-def test_the_end_names_the_jobs() -> None:
-    assert messages.over([problem()]).title == "site_check is well again"
-    assert messages.over([problem(), problem(job_id="mail")]).title == "2 jobs are well again"
-    assert messages.over([problem()]).key != messages.opened([problem()]).key, "two messages, not one again"
+def test_the_end_is_a_message_of_its_own_about_the_same_problem() -> None:
+    begin, end = messages.opened([problem()]), messages.over(problem())
+    assert end.title == "site_check is well again"
+    assert (begin.phase, end.phase) == (Phase.BEGIN, Phase.OVER)
+    assert begin.problem == end.problem == problem().key
+    assert begin.key != end.key
+
+
+def test_what_is_over_or_of_several_jobs_is_said_once_and_no_alert_stays_open() -> None:
+    assert messages.opened([problem(over=True)]).problem is None
+    assert messages.opened([problem(), problem(job_id="mail")]).problem is None
 
 
 def test_a_pass_is_summed_up_in_the_order_of_the_outcomes() -> None:
