@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from itertools import groupby
 from typing import Literal
 from uuid import UUID
 
@@ -64,21 +63,19 @@ def decide(
         rules: by deployment; the defaults for those not named.
     """
     ordered = sorted(due, key=_age)
-    judged = [run for run in ordered if run.by_schedule and run.deployment_id is not None]
     decisions = {run.id: Decision(run=run, action="claim") for run in ordered}
-    for deployment, runs in groupby(sorted(judged, key=lambda run: str(run.deployment_id)), _deployment):
-        applied = (rules or {}).get(deployment, DEFAULT_RULES)
-        for decision in _of_one_job(sorted(runs, key=_age), now, applied):
+    jobs: dict[UUID, list[DueRun]] = {}
+    for run in ordered:
+        if run.by_schedule and run.deployment_id is not None:
+            jobs.setdefault(run.deployment_id, []).append(run)
+    for deployment, runs in jobs.items():
+        for decision in _of_one_job(runs, now, (rules or {}).get(deployment, DEFAULT_RULES)):
             decisions[decision.run.id] = decision
     return tuple(sorted(decisions.values(), key=lambda decision: decision.action != "claim"))
 
 
 def _age(run: DueRun) -> tuple[datetime, str]:
     return run.scheduled_at, str(run.id)
-
-
-def _deployment(run: DueRun) -> UUID | None:
-    return run.deployment_id
 
 
 def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules) -> list[Decision]:
