@@ -189,27 +189,29 @@ class Executor:
             return await self._starter.command(configuration, directory, execution.log)
         prepared = await preparing
         in_flight = prepared.take(configuration, execution.log)
-        await in_flight.tell(self._order("run", execution, directory))
+        execution.infrastructure_pid = f"{self._host}:{in_flight.pid}"
+        await in_flight.tell(await self._order("run", execution, directory))
         return in_flight
 
-    def _order(self, op: str, execution: Execution, directory: str) -> dict[str, Any]:
+    async def _order(self, op: str, execution: Execution, directory: str) -> dict[str, Any]:
         return self._starter.order(
             op,
             execution.run,
             execution.configuration,
             execution.deployment,
             directory,
-            prefect_internals.csrf_token(self._client),
+            execution.infrastructure_pid,
+            await prefect_internals.shared(self._client),
         )
 
     async def _record(self, execution: Execution) -> None:
+        run, where = execution.run, execution.infrastructure_pid
         try:
-            await insist(
-                "record",
-                lambda: self._server.record(execution.run, execution.infrastructure_pid, self._labels),
-            )
+            if execution.configuration.command:
+                await insist("locate", lambda: self._server.locate(run, where))
+            await insist("label", lambda: self._server.label(run, self._labels))
         except httpx.HTTPError as error:
-            log.warning("run_not_recorded", run=execution.run.name, error=type(error).__name__)
+            log.warning("run_not_recorded", run=run.name, error=type(error).__name__)
 
     async def _hand_back(self, execution: Execution) -> None:
         said = f"Handed back by worker {self._worker}, which stopped before starting it."
@@ -254,7 +256,7 @@ class Executor:
             log.warning("hooks_not_run", run=execution.run.name, reason=str(error))
             return
         hooks = prepared.take(execution.configuration, execution.log)
-        await hooks.tell(self._order("hooks", execution, directory))
+        await hooks.tell(await self._order("hooks", execution, directory))
         waiting = asyncio.get_running_loop().create_task(hooks.wait())
         done, _ = await asyncio.wait((waiting,), timeout=_HOOKS_SECONDS)
         if not done:

@@ -9,13 +9,15 @@ What is changed here, in the process of a run only, and why:
   before the first heartbeat; until then the worker, which waits for the process, is the one who knows.
 * Cancellation and suspension come over the run's channel from the worker, which listens to the server's
   events once for all runs. Prefect opens a connection and a thread in every run.
-* The token against cross-site requests is the worker's own, so that a run need not ask for another.
+* The token against cross-site requests and the default storage of results are what the worker knows, so that
+  a run need not ask; and the run's process is told together with its retries. Each saves a request.
 """
 
 from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -31,14 +33,18 @@ import prefect.flow_engine as flow_engine
 from prefect._internal.infrastructure_exit_codes import get_infrastructure_exit_info
 from prefect._internal.metrics import RunMetrics
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, ServerDefaultResultStorage, State
 from prefect.flows import Flow
 from prefect.workers.base import BaseJobConfiguration
 
 FIRST_SIGN_SECONDS = 10.0
 """When a run says for the first time that it is alive. A lease is granted for 60 s or more."""
 
-CsrfToken = dict[str, Any]
+_STORAGE_SECONDS = 60.0
+
+Shared = dict[str, Any]
+_storage: dict[str, Any] | None = None
+_storage_read = 0.0
 
 
 def exit_explanation(code: int) -> str:
@@ -71,27 +77,47 @@ class KnownEnvironment(BaseJobConfiguration):
         return ""  # where no command was asked for, none is used
 
 
-def csrf_token(client: PrefectClient) -> CsrfToken:
-    """The worker's token, as it may be sent to a run; empty where the server asks for none."""
+async def shared(client: PrefectClient) -> Shared:
+    """What the worker knows of the server and its runs need not ask for again."""
     http: Any = client._client
-    if not http.csrf_token:
-        return {}
     expires = http.csrf_token_expiration
     return {
-        "token": http.csrf_token,
-        "client": str(http.csrf_client_id),
-        "expires": expires.isoformat() if expires else None,
+        "csrf_token": http.csrf_token,
+        "csrf_client": str(http.csrf_client_id),
+        "csrf_expires": expires.isoformat() if expires else None,
+        "result_storage": await _result_storage(client),
     }
 
 
-def adopt_csrf_token(client: SyncPrefectClient, token: CsrfToken) -> None:
-    """Use the worker's token; it is renewed as usual when it expires."""
-    if token:
-        http: Any = client._client
-        http.csrf_token = token["token"]
-        http.csrf_client_id = UUID(token["client"])
-        expires = token["expires"]
+async def _result_storage(client: PrefectClient) -> dict[str, Any]:
+    """The server's default storage of results, as it was at most a minute ago."""
+    global _storage, _storage_read
+    if _storage is None or time.monotonic() - _storage_read > _STORAGE_SECONDS:
+        found = await client.read_server_default_result_storage()
+        _storage, _storage_read = found.model_dump(mode="json"), time.monotonic()
+    return _storage
+
+
+def adopt(client: SyncPrefectClient, given: Shared, infrastructure_pid: str) -> None:
+    """Make the run's client use what the worker knows, and tell the server with one request where the run is.
+
+    The token against cross-site requests is renewed as usual when it expires. The engine's first word about
+    its run, its retries, takes the process along.
+    """
+    http: Any = client._client
+    if given["csrf_token"]:
+        http.csrf_token, http.csrf_client_id = given["csrf_token"], UUID(given["csrf_client"])
+        expires = given["csrf_expires"]
         http.csrf_token_expiration = datetime.fromisoformat(expires) if expires else None
+    storage = ServerDefaultResultStorage.model_validate(given["result_storage"])
+    update = client.update_flow_run
+
+    def update_flow_run(flow_run_id: UUID, *arguments: Any, **fields: Any) -> Any:
+        client.update_flow_run = update  # type: ignore[method-assign]
+        return update(flow_run_id, *arguments, **{"infrastructure_pid": infrastructure_pid, **fields})
+
+    client.update_flow_run = update_flow_run  # type: ignore[method-assign]
+    client.read_server_default_result_storage = lambda: storage  # type: ignore[method-assign]
 
 
 def run_metrics(flow_run: FlowRun, flow: Flow[Any, Any]) -> AbstractContextManager[None]:

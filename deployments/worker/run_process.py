@@ -4,7 +4,7 @@ Used by a process forked from a warm one and, where nothing can be forked, by on
 (`python -m deployments.worker.run_process SOCKET`). The worker speaks to it over its channel:
 
     -> {"op": "run" | "hooks", "flow_run", "deployment", "state", "environment", "settings_differ",
-        "directory", "limits", "stream_output", "csrf_token"}
+        "directory", "limits", "stream_output", "infrastructure_pid", "shared"}
                                                             first, once; a closed channel means: not needed
     -> {"cancel": true}, then SIGTERM                       cancel
     -> {"suspended": state}                                 pause at the next step
@@ -50,6 +50,17 @@ from aegis_lib import isolation
 from deployments.worker import prefect_internals, process_title
 from deployments.worker.wire import Decoder, Message, encode
 
+_USED_LATER = (
+    "prefect.main",  # sets up logging, as Prefect's engine does
+    "prefect.task_engine",
+    "prefect.task_runners",
+    "prefect.events.clients",
+    "prefect.events.worker",
+    "prefect.runtime.flow_run",
+    "prefect.deployments.steps.core",
+    "pydantic.v1",  # when parameters are validated
+    "websockets.asyncio.client",
+)
 SET_DIRECTORY = "prefect.deployments.steps.set_working_directory"
 _SEND_SECONDS = 10.0
 _READ_BYTES = 65536
@@ -61,8 +72,10 @@ _client_context: SyncClientContext | None = None
 def warm() -> None:
     """Prepare what every run needs and what may be made before the fork. Opens no connection."""
     global _client_context
-    import prefect.main  # noqa: F401  sets up logging, as Prefect's engine does
-
+    for module in _USED_LATER:
+        importlib.import_module(module)
+    asyncio.run(anyio.sleep(0))  # anyio imports its half for asyncio when it is first used
+    Console(file=io.StringIO()).print("[bold]:warning:[/bold]")  # and rich its emoji
     if get_current_settings().api.url:
         _client_context = SyncClientContext()
 
@@ -157,7 +170,7 @@ def _work(channel: _Channel, flows: Flows) -> int:
     client = _client(order)
     with client as opened:
         if opened is not None:
-            prefect_internals.adopt_csrf_token(opened.client, order["csrf_token"])
+            prefect_internals.adopt(opened.client, order["shared"], order["infrastructure_pid"])
         if order["op"] == "hooks":
             return _hooks(flow_run, _flow(flow_run, order, known), State.model_validate(order["state"]))
         prefect_internals.prepare_engine(channel.cancel_asked, channel.suspended_state)

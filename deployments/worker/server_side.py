@@ -194,9 +194,12 @@ class Server:
         state = await self.propose(run.id, Scheduled(scheduled_time=due, message=message))
         return state is not None and state.is_scheduled()
 
-    async def record(self, run: FlowRun, infrastructure_pid: str, labels: Mapping[str, str]) -> None:
-        """Note where the run's process is and whose it is."""
+    async def locate(self, run: FlowRun, infrastructure_pid: str) -> None:
+        """Note where the run's process is; only for one that does not say so itself."""
         await self._client.update_flow_run(run.id, infrastructure_pid=infrastructure_pid)
+
+    async def label(self, run: FlowRun, labels: Mapping[str, str]) -> None:
+        """Note whose the run is."""
         await self._client.update_flow_run_labels(run.id, dict(labels))
 
     async def read(self, run_id: UUID) -> FlowRun | None:

@@ -92,7 +92,8 @@ class Starter:
         configuration: AegisJobConfiguration,
         deployment: DeploymentResponse | None,
         directory: str,
-        csrf_token: Mapping[str, Any],
+        infrastructure_pid: str,
+        shared: Mapping[str, Any],
     ) -> dict[str, Any]:
         """What the process is told; see run_process.py."""
         return {
@@ -105,7 +106,8 @@ class Starter:
             "directory": directory,
             "limits": {"cpu_seconds": configuration.cpu_seconds, "open_files": configuration.open_files},
             "stream_output": configuration.stream_output,
-            "csrf_token": dict(csrf_token),
+            "infrastructure_pid": infrastructure_pid,
+            "shared": dict(shared),
         }
 
     def environment(self, configuration: AegisJobConfiguration) -> dict[str, str]:
