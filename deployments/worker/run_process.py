@@ -19,7 +19,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import gc
+import importlib
 import inspect
+import io
 import os
 import random
 import resource
@@ -35,6 +37,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NoReturn
 
+import anyio
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.context import SyncClientContext, refresh_global_settings_context
 from prefect.engine import handle_engine_signals
@@ -45,6 +48,7 @@ from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import emit_api_log, set_api_log_sink
 from prefect.logging.loggers import flow_run_logger
 from prefect.settings import get_current_settings
+from rich.console import Console
 
 from aegis_lib import isolation
 from deployments.worker import prefect_internals, process_title

@@ -16,11 +16,15 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 
+from aegis_lib.errors import DependencyUnavailable
+from aegis_lib.logs import get_logger
 from deployments.worker import cold_start
 from deployments.worker.configuration import AegisJobConfiguration
 from deployments.worker.images import Child, Images
 from deployments.worker.in_flight import RunInFlight
 from deployments.worker.run_process import directory_of
+
+log = get_logger(__name__)
 
 _ATTRIBUTION = "PREFECT__"
 LogSink = Callable[[dict[str, Any]], None]
@@ -57,18 +61,19 @@ class Starter:
     async def prepare(
         self, configuration: AegisJobConfiguration, deployment: DeploymentResponse | None
     ) -> Prepared:
-        """A process for a run of that deployment.
-
-        Raises:
-            DependencyUnavailable: none can be had.
-        """
+        """A process for a run of that deployment: a warm one, or a fresh one where none can be had."""
         ours, theirs = socket.socketpair()
         with theirs:
-            if cold_start.FORKS:
-                child = await self._images.fork_run(self._directory(configuration, deployment), theirs)
-            else:
-                child = await cold_start.start_run(theirs)
+            child = await self._child(self._directory(configuration, deployment), theirs)
         return Prepared(child, ours)
+
+    async def _child(self, directory: str | None, channel: socket.socket) -> Child:
+        if cold_start.FORKS:
+            try:
+                return await self._images.fork_run(directory, channel)
+            except DependencyUnavailable as error:
+                log.error("run_starts_cold", reason=str(error))
+        return await cold_start.start_run(channel)
 
     async def command(
         self, configuration: AegisJobConfiguration, directory: str, log: LogSink
