@@ -130,11 +130,12 @@ class Starter:
 
     def _differing(self, configuration: AegisJobConfiguration) -> set[str]:
         """Variables that the worker has not, or not so; Prefect's own settings count as the worker's."""
-        known = {**configuration.settings_of_worker(), **self._own_environment}
+        settings = configuration.settings_of_worker()  # the same setting may be spelt in two ways
         return {
             name
             for name, value in self.environment(configuration).items()
-            if not name.startswith(_ATTRIBUTION) and known.get(name) != value
+            if not name.startswith(_ATTRIBUTION)
+            and value not in (self._own_environment.get(name), settings.get(name))
         }
 
     def _settings_differ(self, configuration: AegisJobConfiguration) -> bool:
