@@ -23,8 +23,8 @@ def note(place: str, **fields: object) -> None:
 
 
 def hook(name: str):
-    def noted(flow, run, state):
-        note(run.parameters["place"], hook=name, state=state.name, pid=os.getpid())
+    def noted(flow, flow_run, state):
+        note(flow_run.parameters["place"], hook=name, state=state.name, pid=os.getpid())
 
     noted.__name__ = name
     return noted
