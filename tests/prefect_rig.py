@@ -121,7 +121,7 @@ class Rig:
         return [str(row["message"]) for row in self.api.filter("/logs/filter", wanted)]
 
     def overdue(self, deployment: str, since_seconds: float) -> None:
-        """Have the server plan the runs that the deployment's schedule would have had until now."""
+        """Have the server plan the runs that its schedule would have had until now, as its scheduler does."""
         now = datetime.now(UTC)
         window = {
             "start_time": (now - timedelta(seconds=since_seconds)).isoformat(),
@@ -129,6 +129,10 @@ class Rig:
             "max_runs": 1000,
         }
         self.api.post(f"/deployments/{deployment}/schedule", window)
+        with psycopg.connect(**{**self.postgres.connection("postgres"), "dbname": "prefect"}) as connection:
+            connection.execute(
+                "UPDATE flow_run SET auto_scheduled = true WHERE deployment_id = %s", [deployment]
+            )
 
     def runs(self, deployment: str, **chosen: Any) -> list[dict[str, Any]]:
         """Runs of a deployment."""

@@ -15,15 +15,16 @@ What is changed here, in the process of a run only, and why:
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import prefect._flow_run_suspension as suspension
 import prefect._internal.control_listener as control_listener
@@ -77,6 +78,35 @@ class KnownEnvironment(BaseJobConfiguration):
         return ""  # where no command was asked for, none is used
 
 
+def one_token_at_a_time(client: PrefectClient) -> None:
+    """Have concurrent requests of the worker ask for one token against cross-site requests, not for one each.
+
+    The server keeps one token a client: a second one makes the first invalid, and Prefect's client answers
+    that by waiting for seconds before it asks for a third.
+    """
+    http: Any = client._client
+    add, lock = http._add_csrf_headers, asyncio.Lock()
+
+    async def add_headers(request: Any) -> None:
+        async with lock:
+            await add(request)
+
+    http._add_csrf_headers = add_headers
+
+
+def _own_token_when_it_expires(http: Any) -> None:
+    """A run that outlives the worker's token gets one of its own, and leaves the worker's valid."""
+    add = http._add_csrf_headers
+
+    def add_headers(request: Any) -> None:
+        expires = http.csrf_token_expiration
+        if not http.csrf_token or (expires and datetime.now(UTC) > expires):
+            http.csrf_token, http.csrf_client_id = None, uuid4()
+        add(request)
+
+    http._add_csrf_headers = add_headers
+
+
 async def shared(client: PrefectClient) -> Shared:
     """What the worker knows of the server and its runs need not ask for again."""
     http: Any = client._client
@@ -101,14 +131,14 @@ async def _result_storage(client: PrefectClient) -> dict[str, Any]:
 def adopt(client: SyncPrefectClient, given: Shared, infrastructure_pid: str) -> None:
     """Make the run's client use what the worker knows, and tell the server with one request where the run is.
 
-    The token against cross-site requests is renewed as usual when it expires. The engine's first word about
-    its run, its retries, takes the process along.
+    The engine's first word about its run, its retries, takes the process along.
     """
     http: Any = client._client
     if given["csrf_token"]:
         http.csrf_token, http.csrf_client_id = given["csrf_token"], UUID(given["csrf_client"])
         expires = given["csrf_expires"]
         http.csrf_token_expiration = datetime.fromisoformat(expires) if expires else None
+    _own_token_when_it_expires(http)
     storage = ServerDefaultResultStorage.model_validate(given["result_storage"])
     update = client.update_flow_run
 

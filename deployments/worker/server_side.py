@@ -229,7 +229,7 @@ class Server:
 
 def due_time(run: FlowRun) -> datetime:
     """When the run is or was due, in UTC."""
-    scheduled = run.state.state_details.scheduled_time if run.state else None
-    found = scheduled or run.expected_start_time or run.next_scheduled_start_time or run.created
-    assert found is not None  # noqa: S101  the server sets the second for every run
+    scheduled = run.state.state_details.scheduled_time if run.state else None  # a poll leaves the state out
+    found = scheduled or run.next_scheduled_start_time or run.expected_start_time or run.created
+    assert found is not None  # noqa: S101  the server sets the last for every run
     return datetime.fromisoformat(found.isoformat())

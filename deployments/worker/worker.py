@@ -32,7 +32,7 @@ from deployments.worker.executing import Execution, Executor
 from deployments.worker.housekeeping import Housekeeper
 from deployments.worker.images import Images, become_parent_of_orphans
 from deployments.worker.listening import CANCELLING, Listener
-from deployments.worker.prefect_internals import OneListener
+from deployments.worker.prefect_internals import OneListener, one_token_at_a_time
 from deployments.worker.server_side import PAGE, Server, due_time, is_transient
 from deployments.worker.starting import Starter
 
@@ -93,6 +93,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
     async def setup(self) -> None:
         """Connect, warm up, then find out what an earlier start of this worker left behind."""
         await super().setup()
+        one_token_at_a_time(self.client)
         self._stopping = False
         self._server = Server(self.client, self._pool_name, self.name)
         self._executor = Executor(self._server, self._starter, self.name, self._host, self.client)
@@ -341,7 +342,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
 
 def _due_run(execution: Execution) -> DueRun:
     run = execution.run
-    waits = run.state is not None and run.state.name in JUDGED_STATES
+    waits = (run.state.name if run.state else run.state_name) in JUDGED_STATES
     return DueRun(
         id=run.id,
         name=run.name,

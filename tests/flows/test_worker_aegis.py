@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,17 @@ from tests.prefect_rig import Rig, running
 from tests.waiting import wait_until
 
 WORKER = "worker-aegis"
+PAINT = """\
+from pathlib import Path
+
+from colours import COLOUR
+from prefect import flow
+
+
+@flow
+def paint(place: str):
+    Path(place).write_text(COLOUR)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -103,20 +115,17 @@ def test_a_run_may_open_as_many_files_as_its_job_says(jobs: Jobs) -> None:
 
 
 def test_a_run_of_a_command_of_its_own_works_too(jobs: Jobs) -> None:
-    row, (line, *_) = jobs.run("tell", {"command": "python -m prefect.engine"})
+    row, (line, *_) = jobs.run("tell", {"command": f"{sys.executable} -m prefect.engine"})
     assert row["state"]["type"] == "COMPLETED"
     assert row["infrastructure_pid"].endswith(f":{line['pid']}")
 
 
 def test_job_variables_that_cannot_be_used_crash_the_run_with_the_reason(jobs: Jobs, rig: Rig) -> None:
     deployment = rig.deployment("wrong", "aegis")
+    broken = {"env": {"X": "{{ prefect.blocks.secret.none }}"}}
     run = rig.api.post(
         f"/deployments/{deployment}/create_flow_run",
-        {
-            "state": {"type": "SCHEDULED"},
-            "job_variables": {"working_dir": {"no": "path"}},
-            "enforce_parameter_schema": False,
-        },
+        {"state": {"type": "SCHEDULED"}, "job_variables": broken},
     )
     row = rig.finish(run["id"], every=0.2)
     assert row["state"]["type"] == "CRASHED"
@@ -126,7 +135,7 @@ def test_job_variables_that_cannot_be_used_crash_the_run_with_the_reason(jobs: J
 def test_a_change_of_the_code_is_picked_up_by_the_next_run(jobs: Jobs, rig: Rig) -> None:
     helper = rig.project / "colours.py"
     helper.write_text("COLOUR = 'red'\n")
-    text = "import os\nfrom pathlib import Path\nfrom prefect import flow\nfrom colours import COLOUR\n\n\n@flow\ndef paint(place: str):\n    Path(place).write_text(COLOUR)\n"
+    text = PAINT
     rig.flow("paint", text)
     deployment = rig.deployment("paint", "aegis", flow="paint")
 
