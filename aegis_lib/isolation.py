@@ -37,3 +37,11 @@ def each(items: Iterable[Item], act: Callable[[Item], Result]) -> Isolated[Item,
     if outcome.failures and not outcome.results:
         raise outcome.failures[0][1]
     return outcome
+
+
+def attempt(act: Callable[[], Result]) -> Result | Exception:
+    """What `act` returns, or the exception it raised: for code that is not ours and may do anything."""
+    try:
+        return act()
+    except Exception as error:  # noqa: BLE001
+        return error

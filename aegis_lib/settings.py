@@ -183,6 +183,15 @@ class InstallationSettings(Settings):
         return self.root / "secrets" / "postgres_password"
 
 
+class WorkerSettings(Settings):
+    """How the worker behaves.
+
+    `AEGIS_WORKER_DRAIN_SECONDS` is how long runs may go on when it is told to stop.
+    """
+
+    drain_seconds: float = Field(default=20, ge=0, le=86400, validation_alias="aegis_worker_drain_seconds")
+
+
 class DatabaseSettings(Settings):
     """The database of the jobs: an ordinary PostgreSQL where `POSTGRES_HOST` is set, else the embedded one.
 

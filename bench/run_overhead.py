@@ -1,0 +1,196 @@
+"""What it costs to run a job that does nothing: ours, Prefect's own process worker, and a light reference.
+
+    python bench/run_overhead.py [--runs 40] [--stock-runs 40] [--no-reference]
+
+One server on embedded PostgreSQL; three workers on it at the same time, a run of each in turn. Times are the
+server's own: of the run's states. Processor time is that of the server, PostgreSQL, the worker and the run's
+process together, from the trigger until three seconds after the run's process has ended, less what all of it
+uses in the same time when nothing runs. The last line is JSON.
+
+Reference: APScheduler 3, in-process, starting a subprocess for each job; it has no history, no user interface
+and no log of runs. It is installed into a directory of its own and left out where that cannot be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.prefect_rig import Rig, running
+
+SETTLE_SECONDS = 3.0
+IDLE_SECONDS = 20.0
+REFERENCE = """
+import json, resource, subprocess, sys, time
+from apscheduler.schedulers.background import BackgroundScheduler
+scheduler = BackgroundScheduler()
+scheduler.start()
+rows = []
+def job():
+    global started, ended
+    program = "print(__import__('time').time())"
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    started = float(child.communicate()[0])
+    ended = time.time()
+for number in range(int(sys.argv[1])):
+    started = ended = None
+    before = sum(resource.getrusage(who)[0] + resource.getrusage(who)[1]
+                 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    asked = time.time()
+    scheduler.add_job(job)
+    while ended is None:
+        time.sleep(0.002)
+    after = sum(resource.getrusage(who)[0] + resource.getrusage(who)[1]
+                for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    rows.append((started - asked, ended - asked, after - before))
+print(json.dumps(rows))
+"""
+
+
+@dataclass
+class Arm:
+    """One way to run a job."""
+
+    name: str
+    start: list[float] = field(default_factory=list)
+    completed: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+    def row(self) -> tuple[str, ...]:
+        ordered = sorted(self.start)
+        return (
+            self.name,
+            str(len(self.start)),
+            f"{statistics.median(self.start):.3f}",
+            f"{ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]:.3f}",
+            f"{statistics.median(self.completed):.3f}",
+            f"{statistics.mean(self.cpu):.3f}",
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=40, help="runs of ours")
+    parser.add_argument(
+        "--stock-runs", type=int, default=None, help="runs of each of the peers; default --runs"
+    )
+    parser.add_argument("--no-reference", action="store_true", help="leave APScheduler out")
+    options = parser.parse_args()
+    stock_runs = options.runs if options.stock_runs is None else options.stock_runs
+
+    ours, stock, command = Arm("ours (aegis)"), Arm("process worker"), Arm("process worker, `command`")
+    with running() as rig:
+        rig.pool("ours", "aegis")
+        rig.pool("stock", "process")
+        engine = {"command": f"{sys.executable} -m prefect.engine"}
+        deployments = {
+            ours.name: rig.deployment("ours", "ours"),
+            stock.name: rig.deployment("stock", "stock"),
+            command.name: rig.deployment("stock-command", "stock", job_variables=engine),
+        }
+        rig.worker("ours", "aegis")
+        rig.worker("stock", "process")
+        for arm in (ours, stock, command):
+            rig.finish(rig.trigger(deployments[arm.name]))  # warm: caches, imports, first heartbeat
+        time.sleep(SETTLE_SECONDS)
+        idle = idle_rate(rig)
+        for number in range(max(options.runs, stock_runs)):
+            for arm in (ours, stock, command):
+                if number < (options.runs if arm is ours else stock_runs):
+                    measure(rig, arm, deployments[arm.name], idle)
+            print(f"\r{number + 1} rounds", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        idle_after = idle_rate(rig)
+    arms = [ours, stock, command]
+    if not options.no_reference and (reference := apscheduler(options.runs)):
+        arms.append(reference)
+    report(arms, idle, idle_after)
+
+
+def measure(rig: Rig, arm: Arm, deployment: str, idle: float) -> None:
+    began, before, asked = time.monotonic(), rig.cpu_seconds(), time.time()
+    run = rig.trigger(deployment)
+    row = rig.finish(run)
+    if row["state"]["type"] != "COMPLETED":
+        raise SystemExit(f"{arm.name}: {row['state']}")
+    time.sleep(SETTLE_SECONDS)
+    used, seconds = rig.cpu_seconds() - before, time.monotonic() - began
+    states = rig.states(run)
+    arm.start.append((states["Running"] - states["Pending"]).total_seconds())
+    arm.completed.append(states["Completed"].timestamp() - asked)
+    arm.cpu.append(used - idle * seconds)
+
+
+def idle_rate(rig: Rig) -> float:
+    """Processor seconds a second while nothing runs."""
+    before = rig.cpu_seconds()
+    time.sleep(IDLE_SECONDS)
+    return (rig.cpu_seconds() - before) / IDLE_SECONDS
+
+
+def apscheduler(runs: int) -> Arm | None:
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="aegis-bench-") as directory:
+        installed = subprocess.run(
+            [sys.executable, "-m", "pip", "install", "-q", "--target", directory, "apscheduler<4"],
+            capture_output=True,
+            text=True,
+        )
+        if installed.returncode != 0:
+            print("APScheduler cannot be installed; left out.", file=sys.stderr)
+            return None
+        done = subprocess.run(
+            [sys.executable, "-c", REFERENCE, str(runs)],
+            env={"PYTHONPATH": directory, "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    arm = Arm("APScheduler 3, a subprocess a job")
+    for start, completed, cpu in json.loads(done.stdout):
+        arm.start.append(start)
+        arm.completed.append(completed)
+        arm.cpu.append(cpu)
+    return arm
+
+
+def report(arms: list[Arm], idle: float, idle_after: float) -> None:
+    head = ("arm", "runs", "Pending->Running s", "p95 s", "trigger->Completed s", "CPU s a run")
+    rows = [arm.row() for arm in arms]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+    print(f"\nidle: {idle:.3f} CPU s a second before, {idle_after:.3f} after; {psutil.cpu_count()} cores")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    ours, stock, command = arms[:3]
+    found: dict[str, object] = {
+        "start_median_seconds": round(statistics.median(ours.start), 4),
+        "completed_median_seconds": round(statistics.median(ours.completed), 4),
+        "cpu_seconds": round(statistics.mean(ours.cpu), 4),
+        "bench_peak_mb": peak_mb,
+    }
+    if stock.start:
+        found |= {
+            "start_ratio_stock": round(statistics.median(stock.start) / statistics.median(ours.start), 1),
+            "start_ratio_stock_command": round(
+                statistics.median(command.start) / statistics.median(ours.start), 1
+            ),
+            "cpu_ratio_stock": round(statistics.mean(stock.cpu) / statistics.mean(ours.cpu), 1),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

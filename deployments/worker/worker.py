@@ -1,0 +1,356 @@
+"""The worker of type `aegis`: `prefect worker start --pool aegis --type aegis --name HOST`.
+
+Puts the parts together: it hears what is due (listening.py, polls), decides (claim_policy.py), claims
+(server_side.py), starts (starting.py), watches (in_flight.py), judges the end (endings.py) and keeps house
+(housekeeping.py). It must not run anything of a job in its own process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import anyio
+import anyio.abc
+import httpx
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
+from prefect.settings import get_current_settings
+from prefect.workers.base import BaseWorker
+
+from aegis_lib import clock
+from aegis_lib.logs import get_logger
+from aegis_lib.settings import WorkerSettings
+from deployments.worker import cold_start, processes
+from deployments.worker.claim_policy import JUDGED_STATES, STATE_NAMES, Decision, DueRun, decide
+from deployments.worker.configuration import AegisJobConfiguration, AegisResult, AegisVariables
+from deployments.worker.executing import Execution, Executor
+from deployments.worker.housekeeping import Housekeeper
+from deployments.worker.images import Images, become_parent_of_orphans
+from deployments.worker.listening import CANCELLING, Listener
+from deployments.worker.prefect_internals import OneListener, one_token_at_a_time
+from deployments.worker.server_side import PAGE, Server, due_time, is_transient
+from deployments.worker.starting import Starter
+
+log = get_logger(__name__)
+
+_HORIZON_SECONDS = 15.0
+_QUIET_POLL_SECONDS = 10.0
+_EARLY = timedelta(milliseconds=20)
+
+
+class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables, AegisResult]):
+    """Runs flow runs in processes of their own, forked from a warm one."""
+
+    type = "aegis"
+    job_configuration = AegisJobConfiguration
+    job_configuration_variables = AegisVariables
+    _description = "Runs each flow run in its own process, forked from one that has imported the jobs."
+    _display_name = "Aegis"
+
+    def __init__(
+        self,
+        work_pool_name: str,
+        work_queues: list[str] | None = None,
+        name: str | None = None,
+        prefetch_seconds: float | None = None,
+        create_pool_if_not_found: bool = True,
+        limit: int | None = None,
+        heartbeat_interval_seconds: int | None = None,
+        *,
+        base_job_template: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            work_pool_name,
+            work_queues,
+            name,
+            prefetch_seconds,
+            create_pool_if_not_found,
+            limit,
+            heartbeat_interval_seconds,
+            base_job_template=base_job_template,
+        )
+        self._pool_name, self._queues, self._most = work_pool_name, work_queues or [], limit
+        self._images, self._host = Images(), socket.gethostname()
+        self._starter = Starter(self._images)
+        self._drain_seconds = WorkerSettings().drain_seconds
+        self._upcoming: dict[UUID, Execution] = {}
+        self._executions: dict[UUID, Execution] = {}
+        self._poke = asyncio.Event()
+        self._one_look = asyncio.Lock()
+        self._polled_at = float("-inf")
+        self._last_answer = time.monotonic()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._listener: Listener | None = None
+        self._stopping = False
+
+    # --- Prefect's public hooks -------------------------------------------------------------------
+
+    async def setup(self) -> None:
+        """Connect, warm up, then find out what an earlier start of this worker left behind."""
+        await super().setup()
+        one_token_at_a_time(self.client)
+        self._stopping = False
+        self._server = Server(self.client, self._pool_name, self.name)
+        self._executor = Executor(self._server, self._starter, self.name, self._host, self.client)
+        self._housekeeper = Housekeeper(
+            self._server, self.client, self._pool_name, self.name, self._host, self._executions
+        )
+        if cold_start.FORKS:
+            become_parent_of_orphans()
+        self._spawn(self._warm_up())
+        self._spawn(self._look_on_time())
+        self._spawn(self._housekeeper.run())
+
+    async def teardown(self, *exc_info: Any) -> None:
+        """Take no more runs, give those in flight their time, hand back or mark what is left."""
+        with anyio.CancelScope(shield=True):
+            self._stopping = True
+            for task in list(self._tasks):
+                task.cancel()
+            await self._drain()
+            await self._images.close()
+        await super().teardown(*exc_info)
+
+    async def get_and_submit_flow_runs(self) -> list[FlowRun]:
+        """Look for due runs, if it is time to: Prefect calls this every `PREFECT_WORKER_QUERY_SECONDS`."""
+        if not self._is_ready():
+            return []
+        self._listen()
+        quiet = self._listener is not None and self._listener.connected
+        if quiet and time.monotonic() - self._polled_at < _QUIET_POLL_SECONDS:
+            return []
+        return await self._look()
+
+    def is_worker_still_polling(self, query_interval_seconds: float) -> bool:
+        """Whether the server answered lately; for the health check of the worker."""
+        return time.monotonic() - self._last_answer <= max(query_interval_seconds, _QUIET_POLL_SECONDS) * 30
+
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: AegisJobConfiguration,
+        task_status: anyio.abc.TaskStatus[Any] | None = None,
+    ) -> AegisResult:
+        """Run one flow run that was claimed already, and wait for its end."""
+        execution = await self._execution(flow_run, configuration)
+        self._executions[flow_run.id] = execution
+        try:
+            ending = await self._executor.execute_claimed(execution, task_status)
+        finally:
+            self._executions.pop(flow_run.id, None)
+        return AegisResult(
+            identifier=execution.infrastructure_pid,
+            status_code=0 if ending is None else ending.exit.code or 0,
+        )
+
+    async def kill_infrastructure(
+        self, infrastructure_pid: str, configuration: AegisJobConfiguration, grace_seconds: int = 30
+    ) -> None:
+        """End a run's process by its `host:pid`."""
+        host, _, pid = infrastructure_pid.rpartition(":")
+        if host != self._host:
+            raise InfrastructureNotAvailable(f"The process runs on {host}, this worker on {self._host}.")
+        if not await processes.end_run(int(pid), grace_seconds):
+            raise InfrastructureNotFound(f"There is no run's process {pid} on {host}.")
+
+    # --- finding out what is due ------------------------------------------------------------------
+
+    def _is_ready(self) -> bool:
+        if not self.is_setup or self._stopping:
+            return False
+        try:
+            return self.work_pool is not None
+        except RuntimeError:
+            return False  # not synchronised yet
+
+    def _listen(self) -> None:
+        if self._listener is None and get_current_settings().worker.enable_cancellation:
+            self._listener = Listener(self.work_pool.id, self._poke.set, self._control)
+            self._spawn(self._listener.run())
+
+    async def _warm_up(self) -> None:
+        if not cold_start.FORKS:
+            log.info("runs_start_cold", reason="forking is not safe on this system")
+            return
+        try:
+            for deployment in await self._server.deployments_of_pool():
+                self._starter.know(deployment)
+        except httpx.HTTPError as error:
+            log.warning("jobs_not_known_yet", reason=type(error).__name__)
+        await self._images.start()
+
+    async def _look_on_time(self) -> None:
+        """Start what is known when its time comes; look again when the server says that something waits."""
+        while True:
+            with anyio.move_on_after(self._seconds_to_next()):
+                await self._poke.wait()
+            poked = self._poke.is_set()
+            self._poke.clear()
+            if poked and self._is_ready():
+                await self._look()
+            else:
+                await self._start_due()
+
+    def _seconds_to_next(self) -> float:
+        if not self._upcoming:
+            return 3600.0
+        first = min(execution.due_at for execution in self._upcoming.values())
+        return max(0.0, (first - _EARLY - clock.utcnow()).total_seconds())
+
+    async def _look(self) -> list[FlowRun]:
+        async with self._one_look:
+            now = clock.utcnow()
+            self._polled_at = time.monotonic()
+            try:
+                found = await self._poll(now)
+            except httpx.HTTPError as error:
+                if not is_transient(error):
+                    raise
+                log.warning("poll_unanswered", error=type(error).__name__)
+                return []
+            self._last_answer = time.monotonic()
+            await self._start_due()
+            return [execution.run for execution in found]
+
+    async def _poll(self, now: datetime) -> list[Execution]:
+        runs = await self._server.due_before(now + timedelta(seconds=_HORIZON_SECONDS), self._queues)
+        waiting = {run.id for run in runs}
+        if len(runs) >= PAGE:
+            overdue = {run.deployment_id for run in runs if run.deployment_id and due_time(run) <= now}
+            known = {run.id: run for run in (*runs, *await self._server.all_due_of(overdue, now))}
+            runs = list(known.values())
+        else:  # what is no longer there was paused, deleted or taken by another worker
+            self._upcoming = {run_id: e for run_id, e in self._upcoming.items() if run_id in waiting}
+        fresh = [run for run in runs if run.id not in self._upcoming and run.id not in self._executions]
+        if not fresh:
+            return []
+        deployments = await self._server.deployments(
+            {run.deployment_id for run in fresh if run.deployment_id}
+        )
+        found = []
+        for run in fresh:
+            deployment = deployments.get(run.deployment_id) if run.deployment_id else None
+            execution = await self._executor.prepare(run, deployment, self.work_pool, self.backend_id)
+            if execution is not None:
+                self._upcoming[run.id] = execution
+                found.append(execution)
+        return found
+
+    # --- starting it ------------------------------------------------------------------------------
+
+    async def _start_due(self) -> None:
+        if not self._is_ready():
+            return
+        now = clock.utcnow()
+        due = [execution for execution in self._upcoming.values() if execution.due_at - _EARLY <= now]
+        if not due:
+            return
+        judged = {execution.run.id: execution for execution in due}
+        rules = {e.run.deployment_id: e.configuration for e in due if e.run.deployment_id}
+        decisions = decide(map(_due_run, due), now, rules)
+        aside: dict[tuple[str, str], list[UUID]] = {}
+        for decision in decisions:
+            execution = judged[decision.run.id]
+            if decision.action == "claim":
+                if not self._has_room():
+                    continue  # it stays among the upcoming
+                self._begin(execution)
+            else:
+                self._executions[decision.run.id] = self._upcoming.pop(decision.run.id)
+                aside.setdefault(_name_and_message(decision), []).append(decision.run.id)
+        if aside:
+            self._spawn(self._set_aside(aside))
+
+    def _has_room(self) -> bool:
+        running = sum(1 for execution in self._executions.values() if execution.started)
+        return self._most is None or running < self._most
+
+    def _begin(self, execution: Execution) -> None:
+        run_id = execution.run.id
+        del self._upcoming[run_id]
+        execution.started = True
+        self._executions[run_id] = execution
+        task = asyncio.get_running_loop().create_task(self._executor.execute(execution))
+        execution.task = task
+        task.add_done_callback(lambda _: self._ended(run_id))
+
+    def _ended(self, run_id: UUID) -> None:
+        execution = self._executions.pop(run_id)
+        if execution.task and not execution.task.cancelled() and (error := execution.task.exception()):
+            log.error("run_lost", run=execution.run.name, kind=type(error).__name__, error=str(error)[:300])
+        if self._most is not None and self._upcoming:
+            self._poke.set()
+
+    async def _set_aside(self, aside: dict[tuple[str, str], list[UUID]]) -> None:
+        for (name, message), run_ids in aside.items():
+            try:
+                count = await self._server.set_aside(run_ids, name, message)
+                log.info("runs_set_aside", outcome=name, runs=count)
+            except httpx.HTTPError as error:
+                log.warning("runs_not_set_aside", outcome=name, error=type(error).__name__)
+            finally:
+                for run_id in run_ids:
+                    self._executions.pop(run_id, None)
+
+    async def _execution(self, run: FlowRun, configuration: AegisJobConfiguration) -> Execution:
+        found = await self._server.deployments([run.deployment_id] if run.deployment_id else [])
+        deployment = found.get(run.deployment_id) if run.deployment_id else None
+        return Execution(run, configuration, deployment, due_time(run))
+
+    # --- control and the end ----------------------------------------------------------------------
+
+    async def _control(self, run_id: UUID, what: str) -> None:
+        execution = self._executions.get(run_id)
+        if execution is None or not execution.started:
+            return
+        if what == CANCELLING:
+            await execution.cancel()
+        elif execution.in_flight and (run := await self._server.read(run_id)) and run.state:
+            await execution.in_flight.tell({"suspended": run.state.model_dump(mode="json")})
+
+    async def _drain(self) -> None:
+        running = [e for e in self._executions.values() if e.task and not e.task.done()]
+        for execution in running:
+            execution.stopping = True  # what is only claimed goes back
+        if not running:
+            return
+        log.info("worker_drains", runs=len(running), seconds=self._drain_seconds)
+        tasks = [execution.task for execution in running if execution.task]
+        _, left = await asyncio.wait(tasks, timeout=self._drain_seconds)
+        for execution in running:
+            if execution.task in left:
+                execution.stop(grace_seconds=5)
+        if left:
+            await asyncio.wait(left, timeout=15)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+
+        def done(ended: asyncio.Task[Any]) -> None:
+            self._tasks.discard(ended)
+            if not ended.cancelled() and (error := ended.exception()):
+                log.error("worker_part_failed", kind=type(error).__name__, error=str(error)[:300])
+
+        task.add_done_callback(done)
+
+
+def _due_run(execution: Execution) -> DueRun:
+    run = execution.run
+    waits = (run.state.name if run.state else run.state_name) in JUDGED_STATES
+    return DueRun(
+        id=run.id,
+        name=run.name,
+        deployment_id=run.deployment_id,
+        scheduled_at=execution.due_at.astimezone(UTC),
+        by_schedule=bool(run.auto_scheduled) and waits and run.start_time is None,
+    )
+
+
+def _name_and_message(decision: Decision) -> tuple[str, str]:
+    return STATE_NAMES[decision.action], decision.message
