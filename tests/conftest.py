@@ -11,6 +11,7 @@ fragile             a running server of the module's own, to be stopped, frozen 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +33,11 @@ _OURS = (
     "HEARTBEAT_",
 )
 _KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted: a shell's background job, and all it starts, ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
