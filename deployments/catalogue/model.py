@@ -11,7 +11,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
@@ -105,6 +105,7 @@ class Job(Frozen):
     tags: tuple[str, ...]
     concurrency_limit: ConcurrencyLimit
     work_pool: str
+    job_variables: dict[str, Any] = Field(default_factory=dict)
     line: int
 
     @property

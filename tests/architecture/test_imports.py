@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from tests.architecture.source import Module, matching, modules
@@ -108,6 +110,32 @@ def _prefect_privates(module: Module) -> set[str]:
     }
 
 
-def test_no_private_name_of_prefect_is_imported() -> None:
-    broken = {m.name: _prefect_privates(m) for m in modules() if _prefect_privates(m)}
-    assert not broken
+INTERNALS = "deployments.worker.prefect_internals"
+_OWN = {"self", "cls", "os", "threading", "atexit"}  # the last three are the standard library
+
+
+def test_private_names_of_prefect_are_imported_in_one_module_only() -> None:
+    found = {m.name: _prefect_privates(m) for m in modules() if _prefect_privates(m)}
+    assert set(found) == {INTERNALS}, found
+
+
+def test_private_attributes_of_prefects_objects_are_touched_in_that_module_only() -> None:
+    touching = {
+        m.name: found
+        for m in matching("deployments/worker/*.py")
+        if m.name != INTERNALS and (found := _foreign_privates(m))
+    }
+    assert not touching
+
+
+def _foreign_privates(module: Module) -> set[str]:
+    """Private attributes of anything but `self`, `cls` and classes of the module itself."""
+    tree = ast.parse(module.path.read_text(encoding="utf-8"))
+    return {
+        f"{ast.unparse(node.value)}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr.startswith("_")
+        and not node.attr.startswith("__")
+        and not (isinstance(node.value, ast.Name) and node.value.id in _OWN)
+    }
