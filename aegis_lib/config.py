@@ -19,10 +19,12 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from aegis_lib import yaml_lines
+from aegis_lib.alerts.model import AlertsConfig
 from aegis_lib.containers.model import ContainersConfig
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.errors import Misconfigured
 from aegis_lib.health.model import HealthConfig
+from aegis_lib.ledger.model import LedgerConfig
 from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.settings import InstallationSettings
@@ -34,9 +36,11 @@ SCHEMA_FILE = Path("docs/aegis.schema.json")
 class AegisConfig(Frozen):
     """The whole of aegis.yaml: one section per area, each with safe defaults."""
 
+    alerts: AlertsConfig = Field(default_factory=AlertsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
     digest: DigestConfig = Field(default_factory=DigestConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
+    ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
 
 

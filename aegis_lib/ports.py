@@ -5,15 +5,42 @@ No implementation lives here, and no name of a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
-from aegis_lib.alerts.model import Message, Receipt
+from aegis_lib.alerts.model import (
+    Alert,
+    Attempt,
+    Delivery,
+    FailedAction,
+    LateRun,
+    Message,
+    NoticeKind,
+    Problem,
+    Receipt,
+    Recovered,
+    RunEnd,
+    WorkerSeen,
+)
 from aegis_lib.containers.model import Inspected, Listed, Notice, RestartAnswer, RestartOutcome, StrikeRecord
 from aegis_lib.digest.model import Arrivals, Claim, EventCounts, TaskCounts, Window
 from aegis_lib.health.model import Flushed, Outage, Stage
+from aegis_lib.ledger.model import (
+    Case,
+    Entry,
+    MissedTick,
+    Pause,
+    Planned,
+    Presence,
+    ScheduledRun,
+    ScheduleVersion,
+    ServerJob,
+    Tally,
+    TurnedAway,
+)
+from aegis_lib.ledger.model import Problem as LedgerProblem
 from aegis_lib.memory.model import Deleted, Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
@@ -58,10 +85,12 @@ class StateStore(Protocol):
 
 
 class Notifier(Protocol):
-    """Delivers messages to people."""
+    """Delivers messages to people, or keeps them durably until they are delivered."""
 
     def send(self, message: Message) -> tuple[Receipt, ...]:
-        """Deliver to every channel of the message's audience, each on its own.
+        """Deliver to every channel of the message's audience, each on its own, or keep it for them.
+
+        A message that returns is not to be sent again. Its `problem` and `phase` say what it is about.
 
         Raises:
             DependencyUnavailable: every channel failed and at least one failure was transient.
@@ -318,3 +347,190 @@ class Embedder(Protocol):
             DependencyUnavailable: the model server did not answer.
             PermanentFailure: it refused the texts, or answered something else.
         """
+
+
+class AlertChannel(Protocol):
+    """One way to reach people about alerts. It tries once; when to try again is decided elsewhere."""
+
+    @property
+    def name(self) -> str:
+        """What receipts call it."""
+
+    def send(self, message: Message, parts_sent: int = 0) -> Attempt:
+        """Send the message, or what is left of it after `parts_sent` parts. A failure is a value."""
+
+
+class Outbox(Protocol):
+    """Alerts, what is to be told about them, and each channel's receipts.
+
+    What changes an alert or claims a delivery answers False or None when another process was first.
+    Every method raises DependencyUnavailable when the database is away.
+    """
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """What happens inside is kept together, or not at all."""
+
+    def raise_problem(self, problem: Problem) -> int | None:
+        """Open an alert or count one more; its id, or None when that occurrence was counted before."""
+
+    def recover(self, recovered: Recovered) -> bool:
+        """Mark as over what was not seen since; False when there was nothing, or it was reported before."""
+
+    def to_decide(self, ended_after: datetime) -> list[Alert]:
+        """Alerts that are not closed, and lasting ones that ended after that; oldest first."""
+
+    def open_keys(self, prefix: str) -> list[str]:
+        """Keys of open alerts that begin so."""
+
+    def watermark(self) -> datetime | None:
+        """Up to when the history of runs has been read."""
+
+    def set_watermark(self, moment: datetime) -> None:
+        """The history has been read up to then."""
+
+    def suppress(self, alert: Alert, cause: int) -> bool:
+        """Note that it follows from a root cause; False when the alert has changed meanwhile."""
+
+    def close(self, alert: Alert, now: datetime) -> bool:
+        """Close it without a word; False when the alert has changed meanwhile."""
+
+    def add_notice(
+        self, alert: Alert, kind: NoticeKind, message: Message, channels: Sequence[str], now: datetime
+    ) -> bool:
+        """Have the message told on these channels; False when the alert has changed meanwhile.
+
+        A recovery closes the alert and overtakes what was still to be told of it.
+        """
+
+    def due(self, now: datetime, lease: timedelta) -> list[Delivery]:
+        """Deliveries to be made, on channels that are not left alone; the most urgent first."""
+
+    def claim(self, delivery: Delivery, now: datetime, lease: timedelta) -> int | None:
+        """Claim one delivery: how many of its parts are out already; None when it is not ours.
+
+        A claim older than `lease` counts as abandoned.
+        """
+
+    def delivered(self, delivery: Delivery, attempt: Attempt, now: datetime) -> None:
+        """The channel has it all: its receipt."""
+
+    def not_delivered(self, delivery: Delivery, attempt: Attempt, now: datetime, *, give_up: bool) -> int:
+        """The channel does not have it; with `give_up` it is not tried again. Its failures in a row."""
+
+    def hold_channel(self, channel: str, until: datetime) -> None:
+        """Leave the channel alone until then."""
+
+    def forget(self, alerts_before: datetime, occurrences_before: datetime) -> None:
+        """Delete what was closed, and sightings that were counted, before these times."""
+
+
+class RunHistory(Protocol):
+    """What the Prefect server knows of runs, workers and automations.
+
+    Every method raises DependencyUnavailable when the server does not answer, Misconfigured when it wants
+    other credentials.
+    """
+
+    def ended(self, start: datetime, end: datetime, jobs: Collection[str]) -> list[RunEnd]:
+        """Runs that ended in [start, end), in the order in which they did.
+
+        All bad ones, and the good ones of `jobs` and of every job that has a bad one among them.
+        """
+
+    def late(self, before: datetime) -> list[LateRun]:
+        """Runs that should have started before that and have not."""
+
+    def workers(self) -> list[WorkerSeen]:
+        """The workers that the server knows."""
+
+    def failed_actions(self, start: datetime, end: datetime) -> list[FailedAction]:
+        """Actions of automations that failed in [start, end)."""
+
+
+class ScheduledRunHistory(Protocol):
+    """What the server that starts jobs knows of them and of their runs.
+
+    Every method raises DependencyUnavailable when it does not answer, and Misconfigured when it refuses us.
+    """
+
+    def runs(self, start: datetime, end: datetime) -> list[ScheduledRun]:
+        """Every run that was to start in [start, end], whatever became of it."""
+
+    def runs_by_id(self, ids: Sequence[str]) -> list[ScheduledRun]:
+        """These runs, as far as they are still there; at most 200."""
+
+    def jobs(self) -> list[ServerJob]:
+        """Every job, and what of it is paused."""
+
+    def newest_output(self, job_id: str, before: datetime) -> datetime | None:
+        """When the newest run of a job until `before` ended that did its work, in part at least; or None."""
+
+
+class LedgerStore(Protocol):
+    """What the ledger of runs remembers."""
+
+    def plan(self, planned: Sequence[Planned], now: datetime) -> int:
+        """From `now` these schedules hold and no others; how many are new, other or gone. Twice is once."""
+
+    def versions(self, start: datetime) -> list[ScheduleVersion]:
+        """Every version of a schedule that held at or after `start`."""
+
+    def observe(self, jobs: Sequence[ServerJob], looked_before: datetime, now: datetime) -> None:
+        """Note what is paused now. A new pause counts from `looked_before`, when it was not seen yet."""
+
+    def pauses(self, start: datetime) -> list[Pause]:
+        """Every pause that lasted at or after `start`."""
+
+    def last_presence(self) -> Presence | None:
+        """The newest sign of life of the installation."""
+
+    def beat(self, process: str, now: datetime, patience: timedelta) -> None:
+        """Say that the installation runs; a silence longer than `patience` is a gap."""
+
+    def presences(self, start: datetime) -> list[Presence]:
+        """Signs of life at or after `start`, and the last ones before it."""
+
+    def record(self, entries: Sequence[Entry], now: datetime) -> None:
+        """Write down what became of ticks. What is known for certain never changes back."""
+
+    def oldest_unsettled(self, start: datetime, missed_since: datetime) -> datetime | None:
+        """The oldest tick after `start` that is pending, or is missed and due after `missed_since`."""
+
+    def missed_with_run(self, start: datetime, limit: int = 200) -> list[Entry]:
+        """Missed ticks after `start` that have a run, which may still be taken; the newest first."""
+
+    def missed(self, start: datetime, calm: timedelta) -> list[MissedTick]:
+        """Missed ticks after `start`, each with the job's first tick that happened at least `calm` later."""
+
+    def lost(self, start: datetime) -> list[datetime]:
+        """Due times after `start` that an outage took."""
+
+    def turned_away(self, start: datetime) -> list[TurnedAway]:
+        """Jobs whose runs since the last that began, and after `start`, were all turned away."""
+
+    def tally(self, start: datetime, end: datetime, checked: datetime | None) -> Tally:
+        """The account of every job over (start, end]."""
+
+    def cases(self) -> list[Case]:
+        """Problems of which not everything was said yet."""
+
+    def claim_opening(self, problem: LedgerProblem, now: datetime, lease: timedelta) -> bool:
+        """Be the one to say that a problem began; a claim older than `lease` counts as abandoned."""
+
+    def claim_over(self, key: str, now: datetime, lease: timedelta) -> bool:
+        """Be the one to say that it is over."""
+
+    def renew(self, problem: LedgerProblem) -> None:
+        """Keep what is known of an open problem current."""
+
+    def told(self, key: str, now: datetime, *, over: bool) -> None:
+        """The first message is out; `over`: it also said that it is over."""
+
+    def over_told(self, key: str, now: datetime) -> None:
+        """The last message is out."""
+
+    def release(self, key: str) -> None:
+        """The message could not be delivered: the next pass may claim it at once."""
+
+    def forget(self, before: datetime) -> None:
+        """Forget what is older."""

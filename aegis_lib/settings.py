@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -88,14 +88,20 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
         hide_input_in_errors=True,
     )
 
     def __init__(self, **values: Any) -> None:
+        # Fields may be given by name, but not by pydantic's own switch for that: it would also read `USER`,
+        # `HOST` and `PORT` from the environment, because fields have such names.
+        fields = type(self).model_fields
+        named = {
+            _variable(fields[key], key).lower() if key in fields else key: value
+            for key, value in values.items()
+        }
         refused: Misconfigured | None = None
         try:
-            super().__init__(**values)
+            super().__init__(**named)
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             name = str(first["loc"][0]).upper() if first["loc"] else type(self).__name__
@@ -144,6 +150,14 @@ class InstallationSettings(Settings):
     data_dir: Path = Field(default_factory=default_data_dir, validation_alias="aegis_data_dir")
     port: int = Field(default=4200, ge=1, le=65535, validation_alias="aegis_port")
     config: Path = Field(default=Path("aegis.yaml"), validation_alias="aegis_config")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        """A relative one would be another directory for each command, depending on where it is typed."""
+        if not value.expanduser().is_absolute():
+            raise ValueError("must be an absolute path")
+        return value
 
     @property
     def root(self) -> Path:
@@ -224,6 +238,7 @@ class DatabaseSettings(Settings):
         return {
             **common,
             "host": str(place.postgres_socket_dir),
+            "port": 5432,  # part of the socket's name; without it PGPORT would choose another
             "user": "aegis",
             "password": password,
         }

@@ -1,22 +1,31 @@
 """The automations our runs rely on, declared as code. They detect; nothing is delivered from here.
 
+Those for alerts only start the job `alert_dispatch`, which finds by itself what happened: an event that is
+lost costs a minute, not an alert. An action names its deployment as `flow/deployment`; the server's id for it
+is put in on the way there and taken out on the way back.
+
 An automation of ours is known by its name's prefix; all others on the server are left alone.
 Method: https://docs.prefect.io/v3/advanced/detect-zombie-flows
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from aegis_lib.outcome import Frozen, Outcome
-from deployments.api import PrefectApi
-from deployments.catalogue.model import CUSTOM_TAG, TAG
+from deployments.api import NotFound, PrefectApi
+from deployments.catalogue.model import CUSTOM_TAG, TAG, WORK_POOL
 
 PREFIX = "aegis: "
 HEARTBEAT_SECONDS = 60
 """How often a run says that it is alive: `flows.heartbeat_frequency` in prefect.toml."""
 MISSED_HEARTBEATS = 3
+
+DISPATCH = "alert-dispatch"
+"""Flow and deployment that delivers alerts."""
+STORM_SECONDS = 10.0
+"""Of many events at once only the first starts a dispatch; the next may do so after this time."""
 
 _HEARTBEAT = "prefect.flow-run.heartbeat"
 _ENDED = ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed", *Outcome)
@@ -75,9 +84,77 @@ def lost_heartbeat(within_seconds: float = MISSED_HEARTBEATS * HEARTBEAT_SECONDS
     }
 
 
-def declared() -> tuple[dict[str, Any], ...]:
-    """All automations of ours."""
-    return (lost_heartbeat(),)
+def alerting() -> tuple[dict[str, Any], ...]:
+    """The automations that start `alert_dispatch` at once, instead of within the minute.
+
+    What comes of their own doing must not start them again: neither a dispatch that fails, nor one of them
+    that cannot start it.
+    """
+    not_itself = {"prefect.resource.role": "deployment", "prefect.resource.name": f"!{DISPATCH}"}
+    ours = {
+        "prefect.resource.role": "tag",
+        "prefect.resource.id": [f"prefect.tag.{TAG}", f"prefect.tag.{CUSTOM_TAG}"],
+    }
+    runs = {"prefect.resource.id": "prefect.flow-run.*"}
+    pool = {"prefect.resource.id": "prefect.work-pool.*", "prefect.resource.name": WORK_POOL}
+    others = {"prefect.resource.id": "prefect.automation.*", "prefect.resource.name": f"!{PREFIX}tell*"}
+    return (
+        _telling(
+            "tell of failed and crashed runs",
+            ("prefect.flow-run.Failed", "prefect.flow-run.TimedOut", "prefect.flow-run.Crashed"),
+            match=runs,
+            match_related=[ours, not_itself],
+        ),
+        _telling(
+            "tell of late runs", ("prefect.flow-run.Late",), match=runs, match_related=[ours, not_itself]
+        ),
+        _telling(
+            "tell when no worker is online",
+            ("prefect.work-pool.not-ready", "prefect.work-pool.ready"),
+            match=pool,
+            match_related={},
+        ),
+        _telling(
+            "tell when an automation's action failed",
+            ("prefect.automation.action.failed",),
+            match=others,
+            match_related={},
+        ),
+    )
+
+
+def _telling(what: str, events: tuple[str, ...], *, match: Any, match_related: Any) -> dict[str, Any]:
+    return {
+        "name": f"{PREFIX}{what}",
+        "description": f"Starts {DISPATCH}, which looks into the history and delivers.",
+        "tags": [TAG],
+        "trigger": {
+            "type": "event",
+            "posture": "Reactive",
+            "match": match,
+            "match_related": match_related,
+            "after": [],
+            "expect": list(events),
+            "for_each": [],
+            "threshold": 1,
+            "within": STORM_SECONDS,
+        },
+        "actions": [
+            {
+                "type": "run-deployment",
+                "source": "selected",
+                "deployment_id": f"{DISPATCH}/{DISPATCH}",
+                "parameters": None,
+                "job_variables": None,
+                "schedule_after": 0.0,
+            }
+        ],
+    }
+
+
+def declared(deployments: Iterable[str] = ()) -> tuple[dict[str, Any], ...]:
+    """All automations of ours, where these deployments (`flow/deployment`) are there to be started."""
+    return (lost_heartbeat(), *(alerting() if f"{DISPATCH}/{DISPATCH}" in set(deployments) else ()))
 
 
 def compare(
@@ -119,19 +196,42 @@ def _comparable(automation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(api: PrefectApi) -> tuple[dict[str, Any], ...]:
-    """All automations on the server."""
-    return tuple(api.filter("/automations/filter"))
+    """All automations on the server; a deployment that an action starts is named where it is the dispatch."""
+    found = tuple(api.filter("/automations/filter"))
+    if not any("deployment_id" in action for automation in found for action in automation["actions"]):
+        return found
+    try:
+        known = {api.get(f"/deployments/name/{DISPATCH}/{DISPATCH}")["id"]: f"{DISPATCH}/{DISPATCH}"}
+    except NotFound:
+        known = {}
+    return tuple(_with_deployments(automation, known.get) for automation in found)
 
 
 def carry_out(api: PrefectApi, changes: Iterable[AutomationChange]) -> None:
-    """Do what `compare` found."""
+    """Do what `compare` found; the deployments that actions name must be there by now."""
+
+    def id_of(name: str) -> str | None:
+        return str(api.get(f"/deployments/name/{name}")["id"]) if "/" in name else None
+
     for change in changes:
+        payload = _with_deployments(change.payload, id_of) if change.payload else None
         if change.action == "create":
-            api.post("/automations/", change.payload)
+            api.post("/automations/", payload)
         elif change.action == "update":
-            api.put(f"/automations/{change.id}", change.payload)
+            api.put(f"/automations/{change.id}", payload)
         else:
             api.delete(f"/automations/{change.id}")
+
+
+def _with_deployments(automation: Mapping[str, Any], other: Callable[[str], str | None]) -> dict[str, Any]:
+    """The automation with each `deployment_id` replaced by what `other` says, where it says something."""
+    actions = [
+        {**action, "deployment_id": other(action["deployment_id"]) or action["deployment_id"]}
+        if action.get("deployment_id")
+        else action
+        for action in automation["actions"]
+    ]
+    return {**automation, "actions": actions}
 
 
 def sync(api: PrefectApi, wanted: Iterable[Mapping[str, Any]] | None = None) -> tuple[AutomationChange, ...]:

@@ -11,20 +11,24 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
+from aegis_lib import clock
+from aegis_lib.alerts.model import Backlog, ChannelStanding
+from aegis_lib.clock import iso
 from aegis_lib.db import database as databases
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
 from aegis_lib.ports import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
-from deployments import leftovers, stack_lock
+from deployments import ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded
 from deployments.doctor_server import server_checks
 
 LEAST_FREE_BYTES = 1_000_000_000
 SLOW_DATABASE = timedelta(seconds=1)
+OLD_MESSAGE = timedelta(minutes=5)
 _PATIENCE_SECONDS = 2
 
 _BOUNDS = {
@@ -47,8 +51,11 @@ def checks() -> list[Check]:
     groups: tuple[Callable[[], list[Check]], ...] = (
         lambda: [guarded("versions", versions_check), data_directory_check(installation)],
         lambda: database_checks(database),
+        lambda: [alerts_check(database)],
         docker_checks,
+        notification_checks,
         server_checks,
+        lambda: [guarded("ledger of runs", lambda: ledger_check(database))],
         lambda: [guarded("spool", lambda: spool_check(installation)), leftovers_check(installation)],
     )
     with ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -125,6 +132,46 @@ def _schema(settings: DatabaseSettings) -> Check:
     return Check(name="schema", ok=now == head, detail=detail, fix=fix)
 
 
+def alerts_check(settings: DatabaseSettings) -> Check:
+    """Whether what is to be told is told. Without the database that cannot be judged."""
+    brief = settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS})
+    now = clock.utcnow()
+    try:
+        with databases.connect(brief) as db:
+            return judge_alerts(db.alerts.backlog(now), db.alerts.channels(), now)
+    except AegisError:
+        return Check(
+            name="alerts", ok=None, detail="not seen without the database", fix="mend the database first."
+        )
+
+
+def judge_alerts(backlog: Backlog, channels: list[ChannelStanding], now: datetime) -> Check:
+    """Decide over what waits in the outbox of alerts, and how its channels do."""
+    wrong = [
+        f"{channel.channel} failed {channel.failures} times in a row: {channel.problem}"
+        for channel in channels
+        if channel.failures
+    ]
+    if backlog.oldest is not None and now - backlog.oldest > OLD_MESSAGE:
+        wrong.insert(0, f"{backlog.undelivered} messages wait, the oldest since {iso(backlog.oldest)}")
+    if backlog.given_up:
+        wrong.append(f"{backlog.given_up} messages of the last day were given up")
+    said = f"{backlog.open} open" if backlog.open else "none open"
+    return Check(
+        name="alerts",
+        ok=not wrong,
+        detail="; ".join([said, *wrong]),
+        fix="`aegis notify test` tries the channels; `aegis alerts` tells more." if wrong else "",
+    )
+
+
+def ledger_check(settings: DatabaseSettings) -> Check:
+    """Whether every due run is accounted for, and somebody looks."""
+    return ledger.check(
+        settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS}), clock.utcnow()
+    )
+
+
 def docker_checks() -> list[Check]:
     """Whether each Docker engine answers and lets us in. None at all is not a failure."""
     name = "Docker"
@@ -151,7 +198,31 @@ def docker_checks() -> list[Check]:
 
 
 def _engine(engine: ContainerEngine) -> Check:
-    return Check(name=f"Docker {engine.name}", ok=True, detail=f"{len(engine.containers())} containers")
+    count = len(engine.containers())
+    detail = "1 container" if count == 1 else f"{count} containers"
+    return Check(name=f"Docker {engine.name}", ok=True, detail=detail)
+
+
+def notification_checks() -> list[Check]:
+    """Whether people can be told, as far as settings show it; `aegis notify test` sends a message."""
+    name = "notifications"
+    from aegis_lib.adapters.notify import fanout
+    from aegis_lib.adapters.notify.channel import Broken
+    from aegis_lib.adapters.notify.console import VARIABLES, Console
+
+    try:
+        with fanout.connect() as notifier:
+            channels = notifier.channels
+    except AegisError as error:
+        return [failed(name, error)]
+    broken = [failed(name, channel.error) for channel in channels if isinstance(channel, Broken)]
+    if broken:
+        return broken
+    if any(isinstance(channel, Console) for channel in channels):
+        return [
+            Check(name=name, ok=None, detail="not configured: alerts go to the log", fix=f"set {VARIABLES}.")
+        ]
+    return [Check(name=name, ok=True, detail=", ".join(channel.name for channel in channels))]
 
 
 def spool_check(installation: InstallationSettings) -> Check:

@@ -140,7 +140,8 @@ def deployments_check(api: PrefectApi) -> Check:
         for row in api.filter("/deployments/filter", {"sort": "NAME_ASC"})
     ]
     difference = judge_deployments(jobs, rows, str(root))
-    if planned := automations.compare(automations.declared(), automations.read(api)):
+    wanted = automations.declared(job.full_name for job in jobs.jobs)
+    if planned := automations.compare(wanted, automations.read(api)):
         difference.append(f"automations differ: {', '.join(change.name for change in planned)}")
     return Check(
         name="deployments",

@@ -7,6 +7,7 @@ The flows are imported in a process of their own, started in the project's direc
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -22,12 +23,16 @@ _TIMEOUT_SECONDS = 180
 
 
 class FlowFacts(Frozen):
-    """A flow as Prefect sees it. `version` is Prefect's hash of the file, None where it made none."""
+    """A flow as Prefect sees it. `version` is Prefect's hash of the file, None where it made none.
+
+    `longest_run_seconds` is how long a run may take with all its attempts; None: it has no time-out.
+    """
 
     flow_name: str
     description: str | None
     parameter_schema: dict[str, Any]
     version: str | None
+    longest_run_seconds: int | None = None
 
 
 class FlowsUnusable(PermanentFailure):
@@ -113,7 +118,14 @@ def _inspect(question: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         "description": flow.description,
         "parameter_schema": parameter_schema(flow).model_dump(mode="json", exclude_unset=True),
         "version": flow.version,
+        "longest_run_seconds": _longest(flow.timeout_seconds, flow.retries, flow.retry_delay_seconds),
     }, None
+
+
+def _longest(timeout_seconds: float | None, retries: int, delay_seconds: float | None) -> int | None:
+    if timeout_seconds is None:
+        return None
+    return math.ceil(timeout_seconds + retries * (timeout_seconds + (delay_seconds or 0)))
 
 
 def main(answer_file: Path) -> None:

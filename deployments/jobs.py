@@ -18,6 +18,7 @@ from typing import Any
 
 from aegis_lib import clock
 from aegis_lib.errors import PermanentFailure
+from aegis_lib.outcome import Frozen
 from deployments import catalogue, custom, triggers
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
@@ -39,6 +40,13 @@ class NoSuchJob(PermanentFailure):
         else:
             mend = f"there are {', '.join(known)}." if known else "run `aegis deploy` first."
         super().__init__(f"There is no job {job!r} on the server. Fix: {mend}")
+
+
+class Availability(Frozen):
+    """`running`: runs may start. `worker_online`: a worker asked for work within the last half minute."""
+
+    running: bool
+    worker_online: bool
 
 
 class Scheduler:
@@ -80,11 +88,15 @@ class Scheduler:
     @property
     def running(self) -> bool:
         """Whether runs may start (see `stop`)."""
-        return not self._pool()["is_paused"]
+        return self.availability().running
 
-    def workers_online(self) -> bool:
-        """Whether a worker asked the server for work within the last half minute."""
-        return str(self._pool().get("status")) == "READY"
+    def availability(self) -> Availability:
+        """Whether a run that is asked for now would start."""
+        try:
+            pool = self.api.get(f"/work_pools/{WORK_POOL}")
+        except NotFound as error:
+            raise _no_pool() from error
+        return Availability(running=not pool["is_paused"], worker_online=pool.get("status") == "READY")
 
     def list_jobs(self) -> list[JobView]:
         """Every job, by name, with its next run and its last outcome."""
@@ -228,16 +240,6 @@ class Scheduler:
             found.append(RunView.of(runs[0], job_id_of(row)) if runs else None)
         return JobView.of(row, next_run=found[0], active=found[1], last=found[2])
 
-    def active_run(self, job_id: str) -> RunView | None:
-        """The run that holds the job's only slot, if there is one."""
-        row = self._deployment(job_id)
-        runs = self.runs.select(
-            {"deployment_id": {"any_": [row["id"]]}, "state": {"type": {"any_": list(ACTIVE)}}},
-            "START_TIME_DESC",
-            1,
-        )
-        return RunView.of(runs[0], job_id_of(row)) if runs else None
-
     def history(self, job_id: str, limit: int = 20) -> list[RunView]:
         """The job's latest runs, newest first, without those that are still to come."""
         row = self._deployment(job_id)
@@ -287,12 +289,6 @@ class Scheduler:
                 if runs:
                     first[row["id"]] = RunView.of(runs[0], None)
         return first
-
-    def _pool(self) -> dict[str, Any]:
-        try:
-            return dict(self.api.get(f"/work_pools/{WORK_POOL}"))
-        except NotFound as error:
-            raise _no_pool() from error
 
     def _pause_pool(self, paused: bool) -> None:
         try:

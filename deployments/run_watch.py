@@ -6,12 +6,12 @@ Writes two things only: the Crashed state of runs whose process is gone, propose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from aegis_lib.clock import iso
-from aegis_lib.memory.model import Importance
+from aegis_lib.memory import job_error
 from aegis_lib.ports import EpisodicMemory
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.catalogue import WORK_POOL
@@ -20,13 +20,15 @@ WORKER_LABEL = "prefect.worker.name"
 """What a worker writes on the runs it takes."""
 
 _IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
-_CLAIMED = ("PENDING", "RUNNING")
+CLAIMED = ("PENDING", "RUNNING")
 _UNLABELLED_FOR = timedelta(seconds=60)
 
 
-def claimed_runs(api: PrefectApi, worker: str, now: datetime) -> list[dict[str, Any]]:
+def claimed_runs(
+    api: PrefectApi, worker: str, now: datetime, states: Sequence[str] = CLAIMED
+) -> list[dict[str, Any]]:
     """Pending and running runs that `worker` took, and those that were claimed long ago by nobody known."""
-    wanted = {"flow_runs": {"state": {"type": {"any_": list(_CLAIMED)}}}}
+    wanted = {"flow_runs": {"state": {"type": {"any_": list(states)}}}}
     rows = list(api.filter("/flow_runs/filter", {**_IN_POOL, **wanted, "sort": "ID_DESC"}))
     return [row for row in rows if _is_of(row, worker, now)]
 
@@ -40,12 +42,23 @@ def _is_of(row: Mapping[str, Any], worker: str, now: datetime) -> bool:
 
 
 def crash_orphans(
-    api: PrefectApi, worker: str, living: set[str], now: datetime, why: str
+    api: PrefectApi,
+    worker: str,
+    living: Callable[[], set[str]],
+    now: datetime,
+    why: str,
+    states: Sequence[str] = CLAIMED,
 ) -> list[dict[str, Any]]:
-    """Propose Crashed for the runs of `worker` that have no living process; return those that took it."""
+    """Propose Crashed for the runs of `worker` that have no living process; return those that took it.
+
+    While the worker runs, only RUNNING may be judged: a pending run has no process yet. `living` is asked
+    after the server, so that a run which starts in between is not taken for dead.
+    """
     crashed = []
-    for row in claimed_runs(api, worker, now):
-        if row["id"] in living:
+    rows = claimed_runs(api, worker, now, states)
+    alive = living() if rows else set()
+    for row in rows:
+        if row["id"] in alive:
             continue
         state = {"type": "CRASHED", "name": "Crashed", "message": why}
         try:
@@ -71,22 +84,15 @@ def record_failures(memory: EpisodicMemory, rows: Iterable[Mapping[str, Any]]) -
     """Store `job_error` for each; the key is the one that the run's own hook uses, so none comes twice."""
     count = 0
     for row in rows:
-        job_id = str(row["flow_name"]).replace("-", "_")
         state = row["state"]
-        said = state.get("message") or state["name"]
-        memory.record(
-            "job_error",
-            f"{job_id}: {said}"[:2000],
-            {
-                "job_id": job_id,
-                "flow_run_id": row["id"],
-                "flow_run_name": row["name"],
-                "state": state["name"],
-            },
-            importance=Importance.HIGH,
-            tags=("job_error", job_id),
-            timestamp=datetime.fromisoformat(state["timestamp"]),
-            key=f"job_error:{row['id']}",
+        job_error.record(
+            memory,
+            job_id=job_error.job_id_of(str(row["flow_name"]), row.get("parameters")),
+            run_id=str(row["id"]),
+            run_name=str(row["name"]),
+            state=str(state["name"]),
+            message=state.get("message"),
+            at=datetime.fromisoformat(state["timestamp"]),
         )
         count += 1
     return count

@@ -11,7 +11,7 @@ from typing import Any
 from aegis_lib import clock
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from deployments.api import NotFound, PrefectApi
-from deployments.job_model import LogLine, RunView, job_id_of
+from deployments.job_model import ACTIVE, LogLine, RunView, job_id_of
 
 _PATIENCE_SECONDS = 30  # how long following a run outlasts a server that does not answer
 _LOG_DELAY = timedelta(seconds=5)  # lines of one run may arrive this much out of order
@@ -52,6 +52,18 @@ class Runs:
                 raise NoSuchRun(run) from None
             row = found[0]
         return RunView.of(row, self._job_id_of_run(row))
+
+    def beside(self, run: RunView) -> RunView | None:
+        """Another run of the same job that is active: it holds the job's only slot."""
+        if run.job_id is None:
+            return None
+        body = {
+            "deployments": {"name": {"any_": [run.job_id.replace("_", "-")]}},
+            "flow_runs": {"state": {"type": {"any_": list(ACTIVE)}}, "id": {"not_any_": [run.id]}},
+            "sort": _NEWEST,
+        }
+        found = next(self.api.filter("/flow_runs/filter", body, limit=1), None)
+        return RunView.of(found, run.job_id) if found else None
 
     def logs(self, run: str, *, limit: int | None = None) -> list[LogLine]:
         """The lines that a run wrote, oldest first; `run` as for `find`."""

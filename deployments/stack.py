@@ -12,9 +12,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from aegis_lib import clock
@@ -22,18 +23,20 @@ from aegis_lib.db.migrate import upgrade
 from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_memory import opened
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
-from aegis_lib.settings import DatabaseSettings, InstallationSettings
-from deployments import catalogue, leftovers, run_watch, signals, stack_database, stack_lock, sync
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
+from deployments import catalogue, ledger, leftovers, run_watch, signals, stack_database, stack_lock, sync
 from deployments.api import PrefectApi
 from deployments.catalogue import WORK_POOL, Catalogue
 from deployments.child_process import ChildProcess, trim
+from deployments.dispatch_deputy import DispatchDeputy
+from deployments.doctor import versions_check
 from deployments.embedded_postgres import EmbeddedPostgres
 from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.jobs import Scheduler
 from deployments.progress import Progress
 from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
-from deployments.stack_environment import child_environment, server_environment
+from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
 from deployments.supervisor import Supervisor
 from deployments.work_pool import POOL_TYPE
 
@@ -129,13 +132,23 @@ class Stack:
         self._installation, self._database, self._progress = installation, database, progress
         self._root, self._project = installation.root, project_root()
         self._logs = self._root / "logs"
-        self._api = PrefectApi(f"{ui_url(installation.port)}/api")
+        secret = PrefectApiSettings().auth_string  # only where somebody set it; the server then asks for it
+        self._api = PrefectApi(
+            f"{ui_url(installation.port)}/api", auth_string=secret.get_secret_value() if secret else None
+        )
         self._supervisor = Supervisor(progress.say)
+        self._presence = ledger.Presence(database)
         self._recorded: set[str] = set()
         self._told_unscheduled: list[str] = []
+        self._deputy = DispatchDeputy(
+            self._api, child_environment(installation), self._project, self._logs, clock.utcnow()
+        )
 
     def start(self) -> None:
         """Start every part in order; return when jobs are scheduled and a worker takes them."""
+        versions = versions_check()
+        if not versions.ok:
+            raise PermanentFailure(f"{versions.detail}. Fix: {versions.fix}")
         jobs = catalogue.read(self._project / CATALOGUE)
         with ThreadPoolExecutor(max_workers=1) as aside:  # imports the flows while the server boots
             self._start(jobs, aside.submit(read_flow_facts, jobs.jobs, self._project))
@@ -145,6 +158,7 @@ class Stack:
         if count := leftovers.end(leftovers.marked(self._root)):
             self._progress.say(f"Stopped {count} processes that a killed `aegis up` had left.")
         self._require_free_port()
+        renew_scratch_directory(self._installation)
         with stage("PostgreSQL") as told:
             if self._database.embedded:
                 server = EmbeddedPostgres(self._root)
@@ -167,12 +181,14 @@ class Stack:
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
             told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
+            ledger.write_plan(jobs.jobs, facts.result(), self._database, since)
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"
         with stage("Self-test") as told:
             self._self_test()
             told.detail = "every schedule has a next run"
+        self._presence.beat(self._api, clock.utcnow())
         self._show_jobs()
 
     def watch(self) -> None:
@@ -188,11 +204,14 @@ class Stack:
 
     def stop(self) -> None:
         """Stop every part in reverse order. Runs in flight get 15 s; a second Ctrl-C takes that away."""
-        self._await_runs()
-        with signals.ignored(), self._progress.stage("Stopping") as told:
-            self._supervisor.stop()
-            self._api.close()
-            told.detail = "done"
+        self._presence.stop(clock.utcnow())
+        if self._supervisor.busy:
+            self._await_runs()
+            with signals.ignored(), self._progress.stage("Stopping") as told:
+                self._deputy.stop()
+                self._supervisor.stop()
+                told.detail = "done"
+        self._api.close()
 
     def end_runs(self) -> None:
         """End the processes of runs that are left, and tell the server."""
@@ -304,10 +323,10 @@ class Stack:
         self._progress.plain()
         self._progress.plain(f"Prefect UI: {ui_url(self._installation.port)}   Ctrl-C stops everything.")
 
-    def _crash_orphans(self, why: str) -> None:
+    def _crash_orphans(self, why: str, states: Sequence[str] = run_watch.CLAIMED) -> None:
+        living = partial(leftovers.living_runs, self._root)
         try:
-            living = leftovers.living_runs(self._root)
-            crashed = run_watch.crash_orphans(self._api, worker_name(), living, clock.utcnow(), why)
+            crashed = run_watch.crash_orphans(self._api, worker_name(), living, clock.utcnow(), why, states)
         except DependencyUnavailable:
             return  # the server is away; the next start finds them
         for row in crashed:
@@ -317,12 +336,17 @@ class Stack:
         """Remember failed runs, say when a schedule died, keep logs small. Others tell of a dead server."""
         for log in self._logs.glob("*.log"):
             trim(log)
+        if said := self._presence.beat(self._api, now):
+            self._progress.say(said)
+        self._crash_orphans("Its process died with a worker that was killed.", ("RUNNING",))
         try:
             rows = run_watch.ended_badly(self._api, now - FAILURES_OF)
             fresh = [row for row in rows if row["id"] not in self._recorded]
             if fresh:
                 self._record(fresh)
             unscheduled = run_watch.without_future_run(self._api, now)
+            if self._deputy.look(now):
+                self._progress.say("No worker delivers alerts: this process has it done.")
         except AegisError:
             return
         if unscheduled != self._told_unscheduled:

@@ -6,12 +6,26 @@ The database's address with its password goes to the server alone, and never ont
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
 
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments.leftovers import MARK
 from deployments.stack_database import prefect_url
 
 _DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+
+def scratch_directory(installation: InstallationSettings) -> Path:
+    """Where the children put temporary files: in `/tmp`, Prefect's worker uses one name for all users."""
+    return installation.root / "tmp"
+
+
+def renew_scratch_directory(installation: InstallationSettings) -> None:
+    """Empty it. Only for who holds the installation's lock: nobody uses it then."""
+    scratch = scratch_directory(installation)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700, exist_ok=True)
 
 
 def child_environment(installation: InstallationSettings) -> dict[str, str]:
@@ -24,6 +38,7 @@ def child_environment(installation: InstallationSettings) -> dict[str, str]:
         "AEGIS_DATA_DIR": str(root),
         "AEGIS_PORT": str(port),
         "PREFECT_HOME": str(root / "prefect"),
+        "TMPDIR": str(scratch_directory(installation)),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",

@@ -64,6 +64,11 @@ class Supervisor:
         self._say = say
         self._watched: list[_Watched] = []
 
+    @property
+    def busy(self) -> bool:
+        """Whether any part was given to it and not stopped yet."""
+        return bool(self._watched)
+
     def run(self, part: Part, now: float) -> None:
         """Start a part for the first time and watch it from now on.
 

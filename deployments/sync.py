@@ -65,7 +65,9 @@ def plan(
         update={
             "work_pool": work_pool.compare(api),
             "pruned": tuple(_with_active_runs(api, found.pruned)),
-            "automations": automations.compare(automations.declared(), automations.read(api)),
+            "automations": automations.compare(
+                automations.declared(job.full_name for job in known.jobs), automations.read(api)
+            ),
         }
     )
 

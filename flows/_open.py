@@ -7,13 +7,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from aegis_lib import config as config_file
 from aegis_lib.adapters.notify import fanout
+from aegis_lib.adapters.prefect_server import scheduled_runs
 from aegis_lib.config import AegisConfig
-from aegis_lib.db import spooled_memory
+from aegis_lib.db import database, spooled_memory
 from aegis_lib.db.spool import Spool
+from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier
-from aegis_lib.settings import DatabaseSettings, InstallationSettings
+from aegis_lib.ports import EpisodicMemory, Notifier, Outbox, ScheduledRunHistory
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 
 
 def config() -> AegisConfig:
@@ -38,6 +40,28 @@ def memory() -> Iterator[EpisodicMemory]:
         yield opened
 
 
-def notifier() -> AbstractContextManager[Notifier]:
-    """Every configured channel; the console where none is."""
-    return fanout.connect()
+@contextmanager
+def notifier() -> Iterator[Notifier]:
+    """Alerts go into the outbox, from which `alert_dispatch` delivers them; the journal to its channel.
+
+    While the database is away, critical alerts go straight to the channels and the others to the spool.
+    """
+    with fanout.connect() as direct:
+        yield OutboxNotifier(outbox, direct, spool())
+
+
+@contextmanager
+def outbox() -> Iterator[Outbox]:
+    """The outbox of alerts. Raises DependencyUnavailable or Misconfigured without its database."""
+    with database.connect(DatabaseSettings()) as db:
+        yield db.alerts
+
+
+def run_history() -> AbstractContextManager[ScheduledRunHistory]:
+    """The history of the server that this run reports to, whatever set its address."""
+    from prefect.settings import get_current_settings
+
+    mine = get_current_settings().api
+    known = {"url": mine.url, "auth_string": mine.auth_string}
+    settings = PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
+    return scheduled_runs.connect(settings)

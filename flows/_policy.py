@@ -22,9 +22,10 @@ from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 
 from aegis_lib.errors import DependencyUnavailable, NotConfigured, PermanentFailure
-from aegis_lib.logs import get_logger
-from aegis_lib.memory.model import Importance
+from aegis_lib.logs import get_logger, set_level
+from aegis_lib.memory import job_error
 from aegis_lib.outcome import Outcome, Report
+from aegis_lib.settings import LogSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,18 +78,17 @@ def record_failure(run_of: Flow[..., Any], run: FlowRun, state: State[Any]) -> N
     """Remember a failed or crashed run as `job_error`, once per run, also while the database is away."""
     from flows import _open
 
-    custom = run_of.name == "custom-job"  # one flow behind many jobs: the run says which
-    job_id = str(run.parameters["job_id"]) if custom else run_of.name.replace("-", "_")
+    job_id = job_error.job_id_of(run_of.name, run.parameters)
     log.error("job_failed", job_id=job_id, error=state.message or state.name)
     with _open.memory() as memory:
-        memory.record(
-            "job_error",
-            f"{job_id}: {state.message or state.name}"[:2000],
-            {"job_id": job_id, "flow_run_id": str(run.id), "flow_run_name": run.name, "state": state.name},
-            importance=Importance.HIGH,
-            tags=("job_error", job_id),
-            timestamp=state.timestamp,
-            key=f"job_error:{run.id}",
+        job_error.record(
+            memory,
+            job_id=job_id,
+            run_id=str(run.id),
+            run_name=run.name,
+            state=state.name or state.type.value,
+            message=state.message,
+            at=state.timestamp,
         )
 
 
@@ -110,6 +110,7 @@ def job(**exceptions: Any) -> Callable[[Callable[P, State[Any]]], Flow[P, Any]]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
             try:
+                set_level(LogSettings().level)
                 return function(*args, **kwargs)
             except NotConfigured as missing:
                 return outcome(Report(outcome=Outcome.NOT_CONFIGURED, summary=str(missing)))

@@ -13,6 +13,7 @@ from aegis_lib.db import database, health
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.health import service
 from aegis_lib.health.model import HealthReport
+from aegis_lib.ledger import service as ledger
 from aegis_lib.settings import DatabaseSettings, HeartbeatSettings
 from flows import _open
 from flows._policy import job, outcome, step
@@ -32,6 +33,7 @@ def look() -> HealthReport:
             heartbeat.connect(HeartbeatSettings()),
             now=clock.utcnow(),
             config=_open.config().health,
+            withheld_by=ledger.why_red,
         )
 
 
@@ -41,7 +43,8 @@ def health_check() -> State[Any]:
 
     Writes `last_health_check` and `db_healthy` to the state table. While the database is down, events wait on
     disk and one alert goes out; the run ends as `Degraded`. On recovery everything kept is stored, with the
-    start and the end of the outage, and one message says so. `HEARTBEAT_URL` is pinged only when all is well.
+    start and the end of the outage, and one message says so. `HEARTBEAT_URL` is pinged only when all is well
+    and the ledger of runs (`missed_runs`) is fresh and green.
 
     Raises:
         Misconfigured: a notification channel is set up halfway, or aegis.yaml is wrong.

@@ -4,6 +4,7 @@ postgres            the server of the session (`PostgresForTests`)
 empty_settings      settings of a fresh, empty database
 database_settings   settings of a fresh, migrated database
 database            an open `Database` on it
+as_root             only where tests run as root
 fragile             a running server of the module's own, to be stopped, frozen and killed
 """
 
@@ -40,6 +41,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for settings in Settings.__subclasses__():
         monkeypatch.setitem(settings.model_config, "env_file", None)
+
+
+@pytest.fixture
+def as_root() -> None:
+    """For what only root can do, such as changing to another user or mounting a small disk."""
+    if os.geteuid() != 0:
+        requirement.missing("root", "Run the tests as root.")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from aegis_lib.alerts.model import Message, Severity
+from aegis_lib.alerts.model import Message, Phase, Severity
 from aegis_lib.clock import iso
 from aegis_lib.containers.model import LOCAL_ENGINE, Inspected, RestartOutcome, StrikeRecord, Treatment
 from aegis_lib.markdown import inline
@@ -71,6 +71,7 @@ def escalation(
         body="\n\n".join(sections),
         severity=Severity.CRITICAL,
         key=f"{case.key}:escalation",
+        problem=_problem(case),
     )
 
 
@@ -83,6 +84,8 @@ def reminder(case: StrikeRecord, now: datetime) -> Message:
         f"{iso(case.first_strike_at)}.\n\nWhen it is mended: `{_acknowledge(case)}`",
         severity=Severity.CRITICAL,
         key=f"{case.key}:reminder:{iso(case.reminded_at or case.escalated_at or now)}",
+        problem=_problem(case),
+        phase=Phase.AGAIN,
     )
 
 
@@ -95,7 +98,26 @@ def recovery(case: StrikeRecord, now: datetime) -> Message:
         f"{iso(case.first_strike_at)}). The strikes are forgotten.",
         severity=Severity.INFO,
         key=f"{case.key}:recovery",
+        problem=_problem(case),
+        phase=Phase.OVER,
     )
+
+
+def ended(case: StrikeRecord, words: str, now: datetime) -> Message:
+    """People who were called are told that there is nothing to mend any more; `words` say why."""
+    return Message(
+        title=_title(words, case),
+        body=f"**{inline(case.title)}** {inline(words)}. Nothing is to be done.",
+        severity=Severity.INFO,
+        key=f"{case.key}:ended",
+        problem=_problem(case),
+        phase=Phase.OVER,
+    )
+
+
+def _problem(case: StrikeRecord) -> str:
+    """What the messages about one case have in common; a key has at most 200 characters."""
+    return case.key if len(case.key) <= 200 else f"{case.key[:150]}:{iso(case.first_strike_at)}"
 
 
 def tried(case: StrikeRecord, rule: Treatment) -> str:

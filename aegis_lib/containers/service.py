@@ -257,6 +257,14 @@ class _Cycle:
             words = "is gone" if gone else "is no longer watched"
             log.info("container_case_closed", container=case.title, reason=words)
             self.changes.append(f"{case.title} {words}")
+            if case.escalated_at is not None:
+                self._say_ended(case, words)
+
+    def _say_ended(self, case: StrikeRecord, words: str) -> None:
+        try:
+            self.notifier.send(messages.ended(case, words, self.now()))
+        except AegisError as error:
+            self.problems.append(f"{case.title}: that it {words} was not delivered: {error}")
 
     # --- telling ---
 

@@ -20,7 +20,9 @@ from psycopg import pq
 from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
+from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.digests import DigestStore
+from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -59,6 +61,14 @@ class Database:
     @cached_property
     def digests(self) -> DigestStore:
         return DigestStore(Queries(self.connection, "digest"))
+
+    @cached_property
+    def alerts(self) -> Outbox:
+        return Outbox(Queries(self.connection, "alerts"), self.state)
+
+    @cached_property
+    def ledger(self) -> LedgerStore:
+        return LedgerStore(Queries(self.connection, "ledger"))
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -29,8 +29,8 @@ class AnsweringDatabase:
         return self._opened.memory
 
     def flush(self) -> Flushed:
-        """Store the spooled events, each once and at its own time; see the port."""
-        report = flush_into(self._spool, self._opened.memory)
+        """Store the spooled events and alerts, each once and at its own time; see the port."""
+        report = flush_into(self._spool, self._opened.memory, self._opened.alerts)
         return Flushed(stored=report.applied, rejected=report.rejected, stopped_by=report.stopped_by)
 
 

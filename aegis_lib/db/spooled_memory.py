@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from aegis_lib import clock, ports
-from aegis_lib.db import database
+from aegis_lib.db import database, spooled_alerts
 from aegis_lib.db.spool import FlushReport, RecordTooLarge, Spool, SpoolRecord
 from aegis_lib.db.storable import storable_text
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
@@ -106,10 +106,18 @@ class SpooledMemory:
         return self._memory
 
 
-def flush_into(spool: Spool, memory: ports.EpisodicMemory) -> FlushReport:
-    """Store the spooled events, each once and at its own time; see `Spool.flush`."""
+def flush_into(spool: Spool, memory: ports.EpisodicMemory, outbox: ports.Outbox | None = None) -> FlushReport:
+    """Store the spooled events and alerts, each once and at its own time; see `Spool.flush`.
+
+    Without an `outbox` an alert stays in the spool, and what is behind it.
+    """
 
     def apply(record: SpoolRecord) -> None:
+        if record.kind in spooled_alerts.KINDS:
+            if outbox is None:
+                raise DependencyUnavailable("Outbox", "is not open; an alert waits for it.")
+            spooled_alerts.apply(outbox, record)
+            return
         if record.kind != KIND:
             raise PermanentFailure(f"nobody applies records of kind {record.kind}")
         try:
@@ -120,31 +128,6 @@ def flush_into(spool: Spool, memory: ports.EpisodicMemory) -> FlushReport:
         _store(memory, episode)
 
     return spool.flush(apply)
-
-
-class EventBacklog:
-    """Implements the port `Backlog`: the spool of one directory, to be stored in one memory."""
-
-    def __init__(self, spool: Spool, memory: ports.EpisodicMemory) -> None:
-        self._spool, self._memory = spool, memory
-
-    def flush(self) -> int:
-        """Store what waits, each event exactly once, and return how many were stored.
-
-        Events that can never be stored are set aside and logged, see `Spool.flush`.
-
-        Raises:
-            DependencyUnavailable: the database is away; what was not stored still waits.
-        """
-        report = flush_into(self._spool, self._memory)
-        if report.stopped_by is not None:
-            raise DependencyUnavailable(
-                "PostgreSQL",
-                f"went away while the spool was emptied; {report.remaining} events still wait "
-                f"({report.stopped_by})",
-                "nothing is lost; the next run goes on.",
-            )
-        return report.applied
 
 
 @contextmanager

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from aegis_lib.alerts.model import Message, Severity
-from aegis_lib.clock import iso
+from aegis_lib.alerts.model import Message, Phase, Severity
+from aegis_lib.clock import duration, iso
 from aegis_lib.health.model import HealthConfig, Outage, Slowness
 from aegis_lib.markdown import inline
-
-
-def duration(length: timedelta) -> str:
-    """`45 s`, `5 min`, `2 h 5 min`, `3 d 4 h`; a negative length (a clock was set back) is `0 s`."""
-    seconds = max(0, round(length.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    days, rest = divmod(seconds // 60, 24 * 60)
-    hours, minutes = divmod(rest, 60)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min")]
-    return " ".join(f"{n} {unit}" for n, unit in parts if n)
 
 
 def outage_summary(outage: Outage) -> str:
@@ -53,7 +42,13 @@ def outage_alert(outage: Outage, problems: Sequence[str], *, remembered: bool = 
         "Look first: is the server running, is its disk full, can this host reach it? `aegis doctor` tells.",
     ]
     lines += [f"**Attention:** {inline(problem, 500)}" for problem in problems]
-    return Message(title="Database down", body="\n".join(lines), severity=Severity.CRITICAL, key=outage.key)
+    return Message(
+        title="Database down",
+        body="\n".join(lines),
+        severity=Severity.CRITICAL,
+        key=outage.key,
+        problem=outage.key,
+    )
 
 
 def recovery_notice(outage: Outage, until: datetime, flushed: int) -> Message:
@@ -68,6 +63,8 @@ def recovery_notice(outage: Outage, until: datetime, flushed: int) -> Message:
         ),
         severity=Severity.INFO,
         key=outage.key,
+        problem=outage.key,
+        phase=Phase.OVER,
     )
 
 

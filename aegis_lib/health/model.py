@@ -74,7 +74,7 @@ class Heartbeat(StrEnum):
 
     NOT_CONFIGURED = "not configured"
     WITHHELD = "withheld"
-    """The check was not green."""
+    """The check was not green, or something else that must be green was not."""
     SENT = "sent"
     FAILED = "failed"
 

@@ -40,6 +40,7 @@ from aegis_lib.ports import (
     Heart,
     Notifier,
     OutageMemory,
+    StateStore,
 )
 
 LAST_CHECK_KEY = "last_health_check"
@@ -267,21 +268,25 @@ def check(
     *,
     now: datetime,
     config: HealthConfig,
+    withheld_by: Callable[[StateStore, datetime], str | None] | None = None,
 ) -> HealthReport:
     """Ask the database for a sign of life, remember the answer, and tell people about changes only.
 
     `connect` is called once the database has answered; `spooled` takes the event of an outage meanwhile.
     `heart` is pinged only when the check is green: the database answered within the limit and its state could
-    be written. A database that is away, or refuses us, is a finding, not a failure; nothing is raised for it.
+    be written. `withheld_by` may know another reason not to ping it, from the state. A database that is away,
+    or refuses us, is a finding, not a failure; nothing is raised for it.
     """
+    reason: str | None = None
     run = _Check(spooled, outages, notifier, now, config)
     try:
         latency_ms = probe.ping().total_seconds() * 1000
         with connect() as database:
             report = run.up(database, latency_ms)
+            reason = withheld_by(database.state, now) if withheld_by and heart else None
     except (DependencyUnavailable, Misconfigured) as error:
         report = run.down(error)
-    report = _beat(report, heart)
+    report = _beat(report, heart, reason)
     log.info(
         "health_check_complete",
         db_healthy=report.db_healthy,
@@ -291,11 +296,15 @@ def check(
     return report
 
 
-def _beat(report: HealthReport, heart: Heart | None) -> HealthReport:
+def _beat(report: HealthReport, heart: Heart | None, reason: str | None) -> HealthReport:
     if heart is None:
         return report.model_copy(update={"heartbeat": Heartbeat.NOT_CONFIGURED})
     if not report.db_healthy or report.slow:
         return report.model_copy(update={"heartbeat": Heartbeat.WITHHELD})
+    if reason:
+        log.warning("heartbeat_withheld", reason=reason)
+        said = f"{report.summary} The heartbeat is withheld: {reason}."
+        return report.model_copy(update={"heartbeat": Heartbeat.WITHHELD, "summary": said})
     try:
         heart.ping()
     except AegisError as error:

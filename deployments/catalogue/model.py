@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from heapq import merge
 from itertools import islice
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
+from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
+
+__all__ = [
+    "CUSTOM_TAG",
+    "TAG",
+    "WORK_POOL",
+    "Catalogue",
+    "ConcurrencyLimit",
+    "CronSchedule",
+    "IntervalSchedule",
+    "Job",
+    "Schedule",
+    "UnknownJob",
+]
 
 TAG = "aegis"
 """Carried by every deployment that the catalogue owns; the sync touches no other."""
@@ -34,54 +46,6 @@ class UnknownJob(PermanentFailure):
         super().__init__(f"There is no job {job!r} in prefect.yaml. Fix: {hint}")
 
 
-class CronSchedule(Frozen):
-    """A five-field cron expression in a time zone; no zone means UTC."""
-
-    slug: str
-    cron: str
-    timezone: str | None = None
-
-    def after(self, moment: datetime) -> Iterator[datetime]:
-        """Every due time strictly after `moment`, in order, in UTC."""
-        zone = ZoneInfo(self.timezone or "UTC")
-        for local in CronSim(self.cron, moment.astimezone(zone).replace(tzinfo=None)):
-            due = local.replace(tzinfo=zone).astimezone(UTC)
-            if due > moment:
-                yield due
-
-    def payload(self) -> dict[str, Any]:
-        """The schedule as the server's API wants it."""
-        return {"cron": self.cron, "timezone": self.timezone, "day_or": True}
-
-
-class IntervalSchedule(Frozen):
-    """Every `interval_seconds`, counted from `anchor_date` in both directions."""
-
-    slug: str
-    interval_seconds: int
-    anchor_date: AwareDatetime
-
-    def after(self, moment: datetime) -> Iterator[datetime]:
-        """Every due time strictly after `moment`, in order, in UTC."""
-        step = timedelta(seconds=self.interval_seconds)
-        anchor = self.anchor_date.astimezone(UTC)
-        due = anchor + ((moment - anchor) // step + 1) * step
-        while True:
-            yield due
-            due += step
-
-    def payload(self) -> dict[str, Any]:
-        """The schedule as the server's API wants it."""
-        return {
-            "interval": float(self.interval_seconds),
-            "anchor_date": self.anchor_date.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-            "timezone": "UTC",
-        }
-
-
-Schedule = CronSchedule | IntervalSchedule
-
-
 class ConcurrencyLimit(Frozen):
     """How many runs of the job may be active at once, and what happens to one more.
 
@@ -94,7 +58,10 @@ class ConcurrencyLimit(Frozen):
 
 
 class Job(Frozen):
-    """One entry of the catalogue. `description` is the flow's docstring; `line` is where the entry starts."""
+    """One entry of the catalogue. `description` is the flow's docstring; `line` is where the entry starts.
+
+    `freshness_seconds` is how old the job's newest output may become; None: it may be any age.
+    """
 
     id: str
     deployment_name: str
@@ -107,6 +74,7 @@ class Job(Frozen):
     work_pool: str
     job_variables: dict[str, Any] = Field(default_factory=dict)
     line: int
+    freshness_seconds: int | None = None
 
     @property
     def flow_name(self) -> str:

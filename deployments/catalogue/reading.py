@@ -72,6 +72,7 @@ def _job(entry: DeploymentShape, number: int, source: Source, root: Path) -> Job
         work_pool=entry.work_pool.name,
         job_variables=entry.work_pool.job_variables.written(),
         line=source.line(("deployments", number)),
+        freshness_seconds=entry.freshness_seconds,
     )
 
 

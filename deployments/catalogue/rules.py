@@ -53,6 +53,7 @@ def _find(content: Any, root: Path) -> Iterator[_Found]:
         yield from _flow(deployment, path, root)
         yield from _tags(deployment, path)
         yield from _schedules(deployment, path)
+        yield from _freshness(deployment, path)
 
 
 def _list(content: Any, key: str) -> list[Any]:
@@ -193,6 +194,25 @@ def _schedule(schedule: dict[str, Any], here: Path_) -> Iterator[_Found]:
         )
     if cron is not None and interval is None and anchor is not None:
         yield _Found((*here, "anchor_date"), "cron has no use for an anchor_date", "remove it.")
+
+
+def _freshness(deployment: dict[str, Any], path: Path_) -> Iterator[_Found]:
+    freshness = deployment.get("freshness_seconds")
+    if not isinstance(freshness, int):
+        return
+    here: Path_ = (*path, "freshness_seconds")
+    schedules = [held for held in _list(deployment, "schedules") if isinstance(held, dict)]
+    if not schedules:
+        yield _Found(here, "freshness_seconds without a schedule would always be exceeded", "remove it.")
+        return
+    intervals = [held.get("interval") for held in schedules]
+    longest = min((one for one in intervals if isinstance(one, int)), default=0)
+    if None not in intervals and freshness < longest:
+        yield _Found(
+            here,
+            f"freshness_seconds is {freshness}, less than the {longest} seconds between two runs",
+            "give the job the time of at least one run more than its interval.",
+        )
 
 
 def _objection(objection: Objection | None, path: Path_) -> Iterator[_Found]:

@@ -52,13 +52,14 @@ class ScheduleShape(Shape):
 
 
 class DeploymentShape(Shape):
-    """One job."""
+    """One job. `freshness_seconds` is ours: Prefect ignores it, the ledger of runs reads it."""
 
     name: Dashed
     entrypoint: str
     tags: list[str]
     work_pool: WorkPoolShape
     concurrency_limit: LimitShape
+    freshness_seconds: int | None = Field(default=None, ge=60, le=31_622_400)
     parameters: dict[str, Any] = Field(default_factory=dict)
     schedules: list[ScheduleShape] = Field(default_factory=list)
 
@@ -103,6 +104,7 @@ _MENDS = {
     "name": "write the job's id with dashes, such as health-check.",
     "entrypoint": "write flows/JOB_ID.py:JOB_ID.",
     "interval": "give whole seconds without quotes, for example 300 for five minutes.",
+    "freshness_seconds": "give the greatest age of the job's newest output in whole seconds, 60 to 31622400.",
     "anchor_date": 'write it in quotes: "2025-01-01T00:00:10Z".',
     "deployments": "list at least one job.",
 }
@@ -113,8 +115,8 @@ _EXPECTED = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "string_pattern_mismatch": "lower-case words joined by dashes",
-    "greater_than_equal": "at least 60",
-    "less_than_equal": "at most 86400",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
     "too_short": "a list with something in it",
 }
 
@@ -193,7 +195,9 @@ def _explain(path: Path_, error: ErrorDetails) -> tuple[str, str]:
         return f"{key} is {error['input']!r} instead of {error['ctx']['expected']}", mend
     if not path:
         return "the file is no mapping", "start it with `deployments:`."
-    expected = _EXPECTED.get(error["type"], error["msg"])
+    expected = error["msg"]
+    if error["type"] in _EXPECTED:
+        expected = _EXPECTED[error["type"]].format(**error.get("ctx", {}))
     return f"{key} is {_shown(error['input'])}, which is not {expected}", mend
 
 

@@ -15,16 +15,18 @@ from cyclopts import App, CycloptsError, Group
 
 from aegis_lib.errors import AegisError
 from deployments.cli import (
+    alert_commands,
     catalogue_commands,
     custom_commands,
     insight_commands,
     job_commands,
+    ledger_command,
     run_commands,
     scaffold_command,
     stack_commands,
 )
 from deployments.cli.exit_codes import INTERRUPTED, OK, USAGE, code_of
-from deployments.cli.options import INSTALLATION, JOBS, OWN
+from deployments.cli.options import INSIGHT, INSTALLATION, JOBS, OWN
 
 _HELP = """Runs and watches the background jobs of Aegis.
 
@@ -62,6 +64,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
     (custom_commands.add, OWN),
     (custom_commands.remove, OWN),
     (scaffold_command.new_job, OWN),
+    (alert_commands.ack, INSIGHT),
     (stack_commands.up, INSTALLATION),
     (stack_commands.down, INSTALLATION),
     (stack_commands.doctor, INSTALLATION),
@@ -70,7 +73,13 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
 )
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)
-for _part in (insight_commands.strikes, insight_commands.memory, insight_commands.notify):
+app.command(ledger_command.ledger, group=INSIGHT)
+for _part in (
+    alert_commands.alerts,
+    insight_commands.strikes,
+    insight_commands.memory,
+    insight_commands.notify,
+):
     app.command(_part)
 app.register_install_completion_command(
     help="Let the shell complete the commands and options of aegis.", group=INSTALLATION

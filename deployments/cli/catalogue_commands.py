@@ -43,7 +43,8 @@ def deploy(*, json: Json = False) -> int:
     """Make the server agree with prefect.yaml, removing what it no longer has.
 
     All is checked before anything is sent. What you paused stays paused;
-    custom jobs are left alone.
+    custom jobs are left alone. The ledger of runs counts by the new
+    schedules from now on.
     Keys of --json: outcome, summary, created, changed, unchanged, pruned,
     left_running, kept_custom, paused, automations, work_pool_changed.
 
@@ -51,15 +52,22 @@ def deploy(*, json: Json = False) -> int:
         aegis plan
         aegis deploy
     """
-    from deployments import sync
+    from aegis_lib.settings import DatabaseSettings
+    from deployments import catalogue, ledger, sync
     from deployments.api import PrefectApi
+    from deployments.flow_facts import read_flow_facts
+    from deployments.project import project_root
 
+    listed = catalogue.read()
+    facts = read_flow_facts(listed.jobs, project_root())
     with PrefectApi.from_settings() as api:
-        planned = sync.plan(api)
+        planned = sync.plan(api, listed, facts=facts)
         if not json:
             for line in planned.lines():
                 screen.say(line)
+        began = clock.utcnow()
         report = sync.apply(api, planned)
+    ledger.write_plan(listed.jobs, facts, DatabaseSettings(), began)
     if json:
         screen.as_json(report)
     else:

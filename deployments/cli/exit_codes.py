@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, NotConfigured
-from deployments.catalogue.model import UnknownJob
 
 OK = 0
 FAILED = 1
@@ -13,7 +12,7 @@ USAGE = 2
 UNREACHABLE = 3
 """The server or the database does not answer."""
 NOT_FOUND = 4
-"""No such job, run or container."""
+"""No such job, run, container or alert."""
 SETTINGS = 5
 """A setting is missing or wrong."""
 INTERRUPTED = 130
@@ -31,6 +30,7 @@ class NothingSuch(AegisError):
 def code_of(error: AegisError) -> int:
     """The exit code that tells this error."""
     from deployments.api import NotFound
+    from deployments.catalogue.model import UnknownJob
     from deployments.jobs import NoSuchJob
     from deployments.runs import NoSuchRun
 

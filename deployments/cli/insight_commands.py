@@ -86,6 +86,8 @@ def ack(name: str, /, *, engine: str | None = None) -> int:
 
     with database.connect() as db:
         engines = db.strikes.acknowledge(name, engine)
+        for found in engines:
+            db.alerts.dismiss(f"docker:{found}:{name}:", clock.utcnow())
         known = sorted({case.name for case in db.strikes.open_cases(clock.utcnow())})
     if not engines:
         mend = f"open cases: {', '.join(known)}." if known else "no container has a strike."
@@ -106,6 +108,8 @@ def clear() -> int:
     with database.connect() as db:
         cases = db.strikes.open_cases(clock.utcnow())
         done = [case.name for case in cases if db.strikes.acknowledge(case.name, case.engine)]
+        for case in cases:
+            db.alerts.dismiss(f"docker:{case.engine}:{case.name}:", clock.utcnow())
     screen.say(f"Acknowledged: {', '.join(sorted(done))}." if done else "No container has a strike.")
     return OK
 

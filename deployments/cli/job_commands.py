@@ -68,10 +68,10 @@ def _next(job: JobView) -> str:
 
 def _warn(scheduler: Scheduler, listed: list[JobView]) -> None:
     """Say why nothing runs, where that is so."""
-    now = clock.utcnow()
-    if not scheduler.running:
+    now, found = clock.utcnow(), scheduler.availability()
+    if not found.running:
         screen.note("Scheduling is stopped: no run starts until `aegis resume --all`.")
-    elif listed and not scheduler.workers_online():
+    elif listed and not found.worker_online:
         screen.note("No worker is online: no run starts until there is one (`aegis up`).")
     late = [job.id for job in listed if job.next_run and (now - job.next_run).total_seconds() > 60]
     if late:
@@ -108,10 +108,10 @@ def run(
     from deployments.jobs import scheduler
 
     given = parameters(parameter)
-    active = scheduler.active_run(job)
     asked = scheduler.run_job(job, given)
     if watch:
         return following.follow(scheduler, asked.id, json="end" if json else "no")
+    active = scheduler.runs.beside(asked)
     if active is not None:
         asked = scheduler.runs.settle(asked.id, within_seconds=_DECISION_SECONDS)
     if json:
@@ -124,9 +124,10 @@ def run(
             f"Fix: wait for the other one (`aegis logs {other} --follow`), then run it again."
         )
     screen.say(f"{asked.job_id}: run {asked.name} is asked for. Watch it: aegis logs {asked.name} --follow")
-    if not scheduler.running:
+    found = scheduler.availability()
+    if not found.running:
         screen.note("Scheduling is stopped: it waits until `aegis resume --all`.")
-    elif not scheduler.workers_online():
+    elif not found.worker_online:
         screen.note("No worker is online: it waits until there is one (`aegis up`).")
     return OK
 

@@ -24,7 +24,15 @@ from tests import requirement
 from tests.stack_process import StackProcess, temporary_directory
 from tests.waiting import wait_until
 
-JOBS = {"health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup"}
+JOBS = {
+    "health_check",
+    "docker_health_check",
+    "morning_status",
+    "evening_summary",
+    "memory_cleanup",
+    "alert_dispatch",
+    "missed_runs",
+}
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +173,7 @@ def test_after_everything_is_killed_a_start_works_and_lost_runs_are_crashed_and_
         description="the long job to run",
         timeout_seconds=60,
     )
+    assert run.id in leftovers.living_runs(stack.root)
     stack.kill_everything()
     said = stack.start()
     assert run.name in said
@@ -191,10 +200,24 @@ def test_what_a_killed_parent_leaves_is_stopped_by_aegis_down(stack: StackProces
     stack.start()
 
 
-def test_ctrl_c_leaves_no_process(stack: StackProcess) -> None:
+def test_ctrl_c_leaves_no_process_and_no_run_that_seems_to_run(stack: StackProcess) -> None:
+    run = stack.scheduler.run_job("long_one")
+    wait_until(
+        lambda: stack.scheduler.runs.find(run.id).state == "RUNNING",
+        description="the long job to run",
+        timeout_seconds=60,
+    )
+    assert stack.process is not None
+    stack.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "Ctrl-C again" in stack.said(), description="the grace of running jobs")
     assert stack.interrupt() == 0
     assert stack.remains() == []
     assert leftovers.port_owner(stack.port) is None
+    stack.postgres.start()
+    with psycopg.connect(**stack.postgres.connection("prefect")) as connection:  # type: ignore[arg-type]
+        ended = connection.execute("SELECT state_type FROM flow_run WHERE id = %s", [run.id]).fetchone()
+    stack.postgres.stop()
+    assert ended in {("CRASHED",), ("CANCELLED",)}
 
 
 def test_a_taken_port_names_its_owner(stack: StackProcess) -> None:

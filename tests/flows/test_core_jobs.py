@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 
 from aegis_lib import clock
 from aegis_lib.db.database import Database
@@ -78,6 +79,22 @@ def test_a_wrong_password_is_said_by_the_health_check_with_the_variable_to_set(
     assert state.name == "Degraded"
     assert "POSTGRES_PASSWORD" in state.message
     assert "not-the-password" not in state.message
+
+
+def test_the_switch_hears_nothing_until_the_ledger_of_runs_is_green(
+    installation: Path, database: Database, monkeypatch: pytest.MonkeyPatch, httpserver: HTTPServer
+) -> None:
+    from flows.health_check import health_check
+
+    httpserver.expect_request("/ping").respond_with_data("OK")
+    monkeypatch.setenv("HEARTBEAT_URL", httpserver.url_for("/ping"))
+    assert "ledger of runs has not been made yet" in run(health_check).message
+    assert httpserver.log == []
+
+    database.state.set("ledger_checked", clock.iso(clock.utcnow()))
+    database.state.set("ledger_green", "true")
+    assert "withheld" not in run(health_check).message
+    assert len(httpserver.log) == 1
 
 
 def test_a_failed_job_is_remembered_even_while_the_database_is_away(

@@ -326,7 +326,7 @@ def test_a_server_without_our_pool_says_what_to_do(api: PrefectApi) -> None:
     api.delete(f"/work_pools/{WORK_POOL}")
     for call in (
         lambda: Scheduler(api).stop(),
-        lambda: Scheduler(api).workers_online(),
+        lambda: Scheduler(api).availability(),
         lambda: Scheduler(api).add_job(GREET, "interval", "greeter", kwargs={"name": "you"}, hours=1),
     ):
         with pytest.raises(PermanentFailure, match=r"no work pool 'aegis' yet.*aegis deploy"):

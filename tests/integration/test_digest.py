@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from aegis_lib.digest.model import DigestConfig, EveningReport, EventCounts, Win
 from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DatabaseSettings
 from tests.fakes import FakeNotifier
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 # Later than any row's `created_at`, so that an event arrives when it happens.
@@ -192,3 +194,22 @@ def test_dates_are_utc_whatever_zone_host_and_server_are_in(
     assert "2096-01-25 21:00 decision: midnight is elsewhere" in page
     assert "## Morning status 2096-01-25" in done.stdout
     assert "Yesterday (2096-01-24, UTC)" in done.stdout
+
+
+def test_two_claims_of_one_window_are_one(database: db.Database, database_settings: DatabaseSettings) -> None:
+    """Even where nobody holds the writers' lock."""
+    with db.connect(database_settings) as other, ThreadPoolExecutor(1) as pool:
+        with database.transaction():
+            assert database.digests.claim(TEN_PM, TEN_PM - DAY) is not None
+            second = pool.submit(other.digests.claim, TEN_PM, TEN_PM - DAY)
+            wait_until(
+                lambda: (
+                    database.connection.execute(
+                        "SELECT 1 FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                    ).fetchone()
+                    is not None
+                ),
+                description="the second claim to wait for the first",
+            )
+        assert second.result(timeout=30) is None

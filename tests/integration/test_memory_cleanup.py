@@ -96,11 +96,13 @@ def test_what_the_graph_has_not_read_stays(database: db.Database) -> None:
 
 CLEAN_UP_SLOWLY = """
 from datetime import datetime
+import signal
 import sys
 from aegis_lib.db import database
 from aegis_lib.memory import service
 from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.settings import DatabaseSettings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 with database.connect(DatabaseSettings()) as db:
     most, share = int(sys.argv[2]), float(sys.argv[3])
     config = MemoryConfig(least_batch_rows=10, most_batch_rows=most, busy_share=share)

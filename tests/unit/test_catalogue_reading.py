@@ -135,6 +135,9 @@ def test_a_job_without_schedules_and_parameters_is_accepted(project: Path) -> No
         ("CANCEL_NEW", "ENQUEUE", 2, "collision_strategy is 'ENQUEUE' instead of 'CANCEL_NEW'"),
         ("seconds: 60", "seconds: 59", 2, "grace_period_seconds is 59, which is not at least 60"),
         ("seconds: 60", "seconds: 86401", 2, "grace_period_seconds is 86401, which is not at most 86400"),
+        ("    parameters:", "    freshness_seconds: 59\n    parameters:", 9, "which is not at least 60"),
+        ("    parameters:", "    freshness_seconds: 1h\n    parameters:", 9, "greatest age of the job's"),
+        ("    parameters:", "    freshnes_seconds: 9\n    parameters:", 9, "one is 'freshness_seconds'"),
         (", grace_period_seconds: 60", "", 8, "'grace_period_seconds' is missing in concurrency_limit"),
         ("{name: aegis}", "{name: other}", 7, "name is 'other' instead of 'aegis'"),
         ("flows/site_check.py:", "flows/gone.py:", 5, "is not of the form"),
@@ -318,3 +321,20 @@ def test_reading_the_catalogue_does_not_import_prefect(project: Path) -> None:
     child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert (child.returncode, child.stderr) == (0, "")
+
+
+def test_a_job_may_say_how_old_its_output_may_become(project: Path) -> None:
+    text = GOOD.replace("    parameters:", "    freshness_seconds: 1800\n    parameters:")
+    (project / "prefect.yaml").write_text(text)
+    (job,) = read(project / "prefect.yaml").jobs
+    assert job.freshness_seconds == 1800
+
+
+def test_output_cannot_be_fresher_than_its_job_runs(project: Path) -> None:
+    only_interval = GOOD[: GOOD.index("      - slug: nightly")]
+    often = only_interval.replace("    parameters:", "    freshness_seconds: 299\n    parameters:")
+    (found,) = mistakes(project, often)
+    assert "prefect.yaml:9: site-check: freshness_seconds is 299, less than the 300 seconds" in found
+    never = often[: often.index("    schedules:")]
+    (found,) = mistakes(project, never)
+    assert "freshness_seconds without a schedule" in found

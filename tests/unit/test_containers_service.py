@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from aegis_lib.alerts.model import Phase
 from aegis_lib.containers import service
 from aegis_lib.containers.model import (
     ContainerRule,
@@ -650,3 +651,37 @@ def test_a_rule_of_the_configuration_reaches_the_container() -> None:
     world = World(rules=(ContainerRule(name="w?b", strikes=1),))
     world.sick()
     assert world.cycle().escalations == ("web",)
+
+
+def test_people_who_were_called_are_told_when_the_container_is_removed() -> None:
+    world = World()
+    world.sick()
+    world.cycles(3)
+    (call,) = world.notifier.sent
+    world.engine.remove("web")
+    world.cycles(2)
+    assert [message.title for message in world.notifier.sent[1:]] == ["Container web is gone"]
+    over = world.notifier.sent[-1]
+    assert (over.problem, over.phase) == (call.problem, Phase.OVER)
+
+
+def test_nobody_is_told_of_the_removal_of_what_nobody_was_called_for() -> None:
+    world = World()
+    world.sick()
+    world.cycle()
+    world.engine.remove("web")
+    world.cycle()
+    assert world.notifier.sent == []
+
+
+def test_all_messages_about_one_case_are_about_one_problem() -> None:
+    world = World(reminder_hours=1)
+    box = world.sick()
+    world.cycles(20)
+    box.now = box.now.model_copy(update={"health": "healthy"})
+    box.after_restart = []
+    world.cycles(5)
+    phases = [message.phase for message in world.notifier.sent]
+    assert phases == [Phase.BEGIN, Phase.AGAIN, Phase.OVER]
+    assert len({message.problem for message in world.notifier.sent}) == 1
+    assert len({message.key for message in world.notifier.sent}) == 3

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aegis_lib.adapters.docker_engine import engines
+from aegis_lib.alerts.model import Backlog, ChannelStanding
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
@@ -250,3 +251,46 @@ def test_the_doctor_does_not_import_prefect() -> None:
 
     code = "import sys, deployments.doctor; sys.exit('prefect' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT).returncode == 0
+
+
+def test_no_notification_channel_is_no_failure_and_says_what_to_set() -> None:
+    (check,) = doctor.notification_checks()
+    assert check.ok is None
+    assert "TELEGRAM_BOT_TOKEN" in check.fix
+
+
+def test_a_half_configured_channel_is_red_and_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "1")
+    (check,) = doctor.notification_checks()
+    assert "TELEGRAM_BOT_TOKEN" in red(check)
+
+
+def test_a_configured_channel_is_green_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELEGRAM_CHAT_ID", "1")
+    monkeypatch.setenv("TELEGRAM_BOT_TOKEN", "1:abc")
+    (check,) = doctor.notification_checks()
+    assert (check.ok, check.detail) == (True, "telegram")
+
+
+def backlog(**fields: Any) -> Backlog:
+    return Backlog(**{"open": 0, "undelivered": 0, "given_up": 0, **fields})
+
+
+def test_an_outbox_that_empties_is_green_also_with_open_alerts() -> None:
+    fresh = backlog(open=2, undelivered=1, oldest=NOW - timedelta(minutes=1))
+    check = doctor.judge_alerts(fresh, [ChannelStanding(channel="discord")], NOW)
+    assert (check.ok, check.detail) == (True, "2 open")
+
+
+def test_alerts_that_wait_channels_that_fail_and_what_was_given_up_are_red() -> None:
+    old = backlog(undelivered=3, given_up=1, oldest=NOW - timedelta(minutes=6))
+    failing = ChannelStanding(channel="telegram", failures=4, problem="chat not found")
+    said = red(doctor.judge_alerts(old, [failing], NOW))
+    assert "3 messages wait, the oldest since 2026-01-25T05:54:00Z" in said
+    assert "telegram failed 4 times in a row: chat not found" in said
+    assert "1 messages of the last day were given up" in said
+
+
+def test_alerts_cannot_be_judged_without_the_database(tmp_path: Path) -> None:
+    check = doctor.alerts_check(DatabaseSettings(postgres_host=str(tmp_path)))
+    assert (check.ok, bool(check.fix)) == (None, True)

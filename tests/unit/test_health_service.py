@@ -355,3 +355,28 @@ def test_the_log_lines_keep_their_names(world: World, caplog: pytest.LogCaptureF
     assert any(line.startswith("event=health_check_complete db_healthy=true") for line in lines)
     assert any(line.startswith("event=health_check_complete db_healthy=false") for line in lines)
     assert any(line.startswith("event=health_check_db_failed error=") for line in lines)
+
+
+def gated(world: World, reason: str | None) -> HealthReport:
+    """One check that something else may keep from pinging; it is given the state of the database."""
+
+    def withheld_by(state: Any, now: datetime) -> str | None:
+        assert (state, now) == (world.database.state, world.now)
+        return reason
+
+    return service.check(
+        world.probe, world.database.connect, world.spooled, world.outages, world.notifier, world.heart,
+        now=world.now, config=world.config, withheld_by=withheld_by,
+    )  # fmt: skip
+
+
+def test_a_ledger_that_is_red_keeps_the_switch_from_being_pinged_and_the_run_says_so(world: World) -> None:
+    report = gated(world, "the ledger of runs is red")
+    assert (world.heart.pings, report.heartbeat) == (0, Heartbeat.WITHHELD)
+    assert (report.outcome, report.db_healthy) == (Outcome.COMPLETED, True)
+    assert "The heartbeat is withheld: the ledger of runs is red." in report.summary
+
+
+def test_a_ledger_that_is_green_lets_the_ping_through(world: World) -> None:
+    report = gated(world, None)
+    assert (world.heart.pings, report.heartbeat) == (1, Heartbeat.SENT)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from aegis_lib.adapters.notify import console, fanout
+from aegis_lib.adapters.notify.channel import Broken, Channel
 from aegis_lib.adapters.notify.fanout import Fanout
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
@@ -185,14 +187,23 @@ def test_a_journal_without_a_channel_is_no_failure_and_has_no_receipt(
     assert "event=notification_without_channel audience=journal" in caplog.text
 
 
-def names(**values: str) -> list[str]:
+def channels(**values: str) -> tuple[Channel[Any], ...]:
     with fanout.connect(
         DiscordSettings(**{k: v for k, v in values.items() if k.startswith("discord")}),
         TelegramSettings(**{k: v for k, v in values.items() if k.startswith("telegram")}),
         AlertUrlSettings(),
     ) as notifier:
-        assert isinstance(notifier, Fanout)
-        return [channel.name for channel in notifier._channels]
+        return notifier.channels
+
+
+def names(**values: str) -> list[str]:
+    return [channel.name for channel in channels(**values)]
+
+
+def misconfigured(**values: str) -> Misconfigured:
+    (channel,) = channels(**values)
+    assert isinstance(channel, Broken)
+    return channel.error
 
 
 def test_every_configured_channel_is_connected() -> None:
@@ -225,11 +236,31 @@ def test_a_journal_channel_alone_leaves_alerts_to_the_console() -> None:
         ({"telegram_chat_id": "1"}, "TELEGRAM_BOT_TOKEN"),
     ],
 )
-def test_half_a_configuration_names_the_other_half(values: dict[str, str], missing: str) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        names(**values)
-    assert caught.value.setting == missing
-    assert next(iter(values)).upper() in caught.value.problem
+def test_half_a_configuration_refuses_messages_and_names_the_other_half(
+    values: dict[str, str], missing: str
+) -> None:
+    error = misconfigured(**values)
+    assert error.setting == missing
+    assert next(iter(values)).upper() in error.problem
+
+
+def test_a_channel_that_is_half_configured_does_not_keep_the_others_from_delivering() -> None:
+    telegram = TelegramSettings(telegram_bot_token="1:abc")
+    with fanout.connect(DiscordSettings(), telegram, AlertUrlSettings()) as notifier:
+        (broken,) = notifier.channels
+        well = Room("well")
+        receipts = fanout.Fanout([broken, well], sleep=lambda _: None).send(MESSAGE)
+    assert [(r.channel, r.delivered) for r in receipts] == [("telegram", False), ("well", True)]
+    assert "TELEGRAM_CHAT_ID" in (receipts[0].problem or "")
+
+
+def test_a_message_that_only_a_half_configured_channel_would_take_counts_as_refused() -> None:
+    telegram = TelegramSettings(telegram_bot_token="1:abc")
+    with (
+        fanout.connect(DiscordSettings(), telegram, AlertUrlSettings()) as notifier,
+        pytest.raises(PermanentFailure, match="TELEGRAM_CHAT_ID"),
+    ):
+        notifier.send(MESSAGE)
 
 
 @pytest.mark.parametrize(
@@ -254,11 +285,10 @@ def test_half_a_configuration_names_the_other_half(values: dict[str, str], missi
 def test_a_value_that_cannot_be_right_is_named_before_anything_is_sent(
     values: dict[str, str], setting: str
 ) -> None:
-    with pytest.raises(Misconfigured) as caught:
-        names(**values)
-    assert caught.value.setting == setting
-    assert caught.value.mend
-    assert "s3cr3t" not in str(caught.value)
+    error = misconfigured(**values)
+    assert error.setting == setting
+    assert error.mend
+    assert "s3cr3t" not in str(error)
 
 
 def test_the_console_writes_at_the_level_of_the_severity_and_explains_itself_once(

@@ -292,3 +292,20 @@ def test_importing_reads_nothing(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_relative_data_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEGIS_DATA_DIR", "data")
+    with pytest.raises(Misconfigured, match=r"AEGIS_DATA_DIR.*absolute"):
+        InstallationSettings()
+
+
+def test_variables_that_only_share_a_fields_name_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = Settings.__subclasses__()
+    assert len(classes) > 5
+    without = [found() for found in classes]
+    for found in classes:
+        for name, field in found.model_fields.items():
+            if name != field.validation_alias:
+                monkeypatch.setenv(name.upper(), "777")
+    assert [found() for found in classes] == without

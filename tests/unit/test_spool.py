@@ -11,7 +11,7 @@ import pytest
 
 from aegis_lib.db import spool as spool_module
 from aegis_lib.db.spool import FlushReport, RecordTooLarge, Spool, SpoolFull, SpoolRecord
-from aegis_lib.db.spooled_memory import EventBacklog, SpooledMemory, flush_into
+from aegis_lib.db.spooled_memory import SpooledMemory, flush_into
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.memory.model import Importance
 from tests.fakes import FakeMemory
@@ -226,17 +226,6 @@ def test_records_that_are_no_events_are_set_aside(spool: Spool) -> None:
     SpooledMemory(None, spool).record("job_error", "broken")
     back = FakeMemory()
     assert flush_into(spool, back) == FlushReport(applied=1, rejected=2)
-
-
-def test_the_backlog_says_how_many_were_stored_or_that_the_database_is_away(spool: Spool) -> None:
-    SpooledMemory(None, spool).record("job_error", "broken")
-    memory = FakeMemory()
-    memory.broken = AWAY
-    with pytest.raises(DependencyUnavailable, match="1 events still wait"):
-        EventBacklog(spool, memory).flush()
-    memory.broken = None
-    assert EventBacklog(spool, memory).flush() == 1
-    assert EventBacklog(spool, memory).flush() == 0
 
 
 def test_nothing_is_recalled_while_the_database_is_away(spool: Spool) -> None:

@@ -49,7 +49,7 @@ def run(name: str, state: str = "RUNNING", label: str | None = "aegis-here", age
 
 def test_runs_of_our_worker_without_a_process_are_proposed_crashed_and_never_forced() -> None:
     server = FakeServer(flow_runs=[run("dead"), run("alive"), run("foreign", label="aegis-there")])
-    crashed = run_watch.crash_orphans(server, "aegis-here", {"id-alive"}, NOW, "gone")  # type: ignore[arg-type]
+    crashed = run_watch.crash_orphans(server, "aegis-here", lambda: {"id-alive"}, NOW, "gone")  # type: ignore[arg-type]
     assert [row["name"] for row in crashed] == ["dead"]
     state = {"type": "CRASHED", "name": "Crashed", "message": "gone"}
     assert server.changes == [("/flow_runs/id-dead/set_state", {"state": state, "force": False})]
@@ -64,9 +64,9 @@ def test_a_claim_without_a_worker_counts_as_lost_only_after_a_minute() -> None:
 def test_a_run_that_ended_meanwhile_is_left_alone() -> None:
     server = FakeServer(flow_runs=[run("dead")])
     server.answer = "ABORT"
-    assert run_watch.crash_orphans(server, "aegis-here", set(), NOW, "gone") == []  # type: ignore[arg-type]
+    assert run_watch.crash_orphans(server, "aegis-here", set, NOW, "gone") == []  # type: ignore[arg-type]
     server.answer = Refused("POST", 404, "gone")
-    assert run_watch.crash_orphans(server, "aegis-here", set(), NOW, "gone") == []  # type: ignore[arg-type]
+    assert run_watch.crash_orphans(server, "aegis-here", set, NOW, "gone") == []  # type: ignore[arg-type]
 
 
 def test_each_failed_run_is_remembered_under_the_key_of_its_own_hook() -> None:

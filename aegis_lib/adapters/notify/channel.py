@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from aegis_lib.alerts.model import Message
+from aegis_lib.errors import Misconfigured
 
 Part = TypeVar("Part")
 
@@ -31,3 +32,26 @@ class Channel(Protocol[Part]):
             PermanentFailure: the service refused for good.
             Misconfigured: it refused because of a setting, which is named.
         """
+
+
+class Broken:
+    """The place of a channel whose settings cannot work: it takes every message and refuses it."""
+
+    def __init__(self, name: str, error: Misconfigured) -> None:
+        self.name, self.error = name, error
+
+    def takes(self, message: Message) -> bool:
+        """Every one: somebody meant it to arrive here."""
+        return True
+
+    def parts(self, message: Message) -> tuple[Message]:
+        """The message itself."""
+        return (message,)
+
+    def post(self, part: Message) -> str | None:
+        """Refuse.
+
+        Raises:
+            Misconfigured: always; names the variable.
+        """
+        raise self.error

@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from aegis_lib.adapters.notify import apprise_urls, discord, exchange, telegram
-from aegis_lib.adapters.notify.channel import Channel
+from aegis_lib.adapters.notify.channel import Broken, Channel
 from aegis_lib.adapters.notify.console import Console
 from aegis_lib.adapters.notify.secrecy import redact
 from aegis_lib.alerts.model import Message, Receipt
-from aegis_lib.errors import DependencyUnavailable, PermanentFailure
+from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.isolation import each
 from aegis_lib.logs import get_logger
-from aegis_lib.ports import Notifier
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
 
 log = get_logger(__name__)
@@ -31,6 +32,8 @@ TOTAL_SECONDS = 45.0
 """No attempt begins later than this after the first; one that has begun may take 10 s more."""
 ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 1.0
+PROBE = Message(title="probe", audience="alerts")
+"""What a channel for alerts takes."""
 
 
 @contextmanager
@@ -40,24 +43,40 @@ def connect(
     url_settings: AlertUrlSettings | None = None,
     *,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Notifier]:
-    """A notifier over every channel that the settings name; the console where none takes alerts.
+) -> Iterator[Fanout]:
+    """A notifier over every channel that the settings name; the console where none is set up.
 
-    Settings not given are read from the environment. The Apprise library is loaded only for `ALERT_URLS`.
-
-    Raises:
-        Misconfigured: a channel is half configured or its setting cannot be right; names the variable.
+    Settings not given are read from the environment. The Apprise library is loaded only for `ALERT_URLS`. A
+    channel that is half configured refuses every message and names the variable; it keeps neither the other
+    channels nor the job from working.
     """
     with exchange.connect() as client:
-        found: list[Channel[Any]] = [
-            *discord.channels(discord_settings or DiscordSettings(), client),
-            *telegram.channels(telegram_settings or TelegramSettings(), client),
-            *apprise_urls.channels(url_settings or AlertUrlSettings()),
-        ]
-        probe = Message(title="probe", audience="alerts")
-        if not any(channel.takes(probe) for channel in found):
-            found.append(Console())
-        yield Fanout(found, sleep=sleep)
+        yield Fanout(configured(client, discord_settings, telegram_settings, url_settings), sleep=sleep)
+
+
+def configured(
+    client: httpx.Client,
+    discord_settings: DiscordSettings | None = None,
+    telegram_settings: TelegramSettings | None = None,
+    url_settings: AlertUrlSettings | None = None,
+) -> list[Channel[Any]]:
+    """Every channel that the settings name, with the console where none takes alerts; see `connect`."""
+    services: dict[str, Callable[[], Sequence[Channel[Any]]]] = {
+        "discord": lambda: discord.channels(discord_settings or DiscordSettings(), client),
+        "telegram": lambda: telegram.channels(telegram_settings or TelegramSettings(), client),
+        "apprise": lambda: apprise_urls.channels(url_settings or AlertUrlSettings()),
+    }
+    found = [channel for name, build in services.items() for channel in _built(name, build)]
+    if not any(channel.takes(PROBE) for channel in found):
+        found.append(Console())
+    return found
+
+
+def _built(name: str, build: Callable[[], Sequence[Channel[Any]]]) -> Sequence[Channel[Any]]:
+    try:
+        return build()
+    except Misconfigured as error:
+        return [Broken(name, error)]
 
 
 @dataclass
@@ -96,7 +115,7 @@ class Fanout:
         jitter: Callable[[], float] = random.random,
         total_seconds: float = TOTAL_SECONDS,
     ) -> None:
-        self._channels = tuple(channels)
+        self.channels = tuple(channels)
         self._sleep, self._clock, self._jitter, self._total = sleep, clock, jitter, total_seconds
 
     def send(self, message: Message) -> tuple[Receipt, ...]:
@@ -109,7 +128,7 @@ class Fanout:
         start = self._clock()
         deliveries = [
             _Delivery(channel, channel.parts(message), due=start)
-            for channel in self._channels
+            for channel in self.channels
             if channel.takes(message)
         ]
         if not deliveries:

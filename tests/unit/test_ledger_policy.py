@@ -1,0 +1,484 @@
+"""What becomes of a tick, by every kind of evidence; and that each tick has exactly one outcome."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_lib.ledger import policy
+from aegis_lib.ledger.model import (
+    BEAT_PATIENCE,
+    IDLE,
+    RAN,
+    Case,
+    Entry,
+    Evidence,
+    Gap,
+    Kind,
+    Maintenance,
+    MissedTick,
+    Pause,
+    Presence,
+    Problem,
+    ScheduledRun,
+    ScheduleVersion,
+    Tick,
+    TickOutcome,
+    TurnedAway,
+    rank,
+)
+from aegis_lib.schedule import CronSchedule, IntervalSchedule
+
+NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+EVERY_FIVE = IntervalSchedule(
+    slug="often", interval_seconds=300, anchor_date=datetime(2025, 1, 1, tzinfo=UTC)
+)
+
+
+def version(**changes: Any) -> ScheduleVersion:
+    fields = {
+        "job_id": "site_check", "slug": "often", "schedule": EVERY_FIVE, "grace_seconds": 300,
+        "longest_run_seconds": 510, "since": NOON - 24 * HOUR,
+    }  # fmt: skip
+    return ScheduleVersion.model_validate({**fields, **changes})
+
+
+def tick(**changes: Any) -> Tick:
+    fields = {
+        "job_id": "site_check", "slug": "often", "due_at": NOON, "grace_seconds": 300,
+        "longest_run_seconds": 510,
+    }  # fmt: skip
+    return Tick.model_validate({**fields, **changes})
+
+
+def run(state: str, name: str | None = None, **changes: Any) -> ScheduledRun:
+    fields = {
+        "id": "r1", "job_id": "site_check", "due_at": NOON, "slug": "often", "state": state,
+        "name": name or state.capitalize(),
+    }  # fmt: skip
+    return ScheduledRun.model_validate({**fields, **changes})
+
+
+def judged(*runs: ScheduledRun, after: timedelta = HOUR, of: Tick | None = None, **evidence: Any) -> Entry:
+    (entry,) = policy.account([of or tick()], Evidence(runs=runs, **evidence), NOON + after)
+    return entry
+
+
+@pytest.mark.parametrize(
+    ("ended", "outcome"),
+    [
+        (run("COMPLETED"), "Completed"),
+        (run("COMPLETED", "NoInput"), "NoInput"),
+        (run("COMPLETED", "NotConfigured"), "NotConfigured"),
+        (run("COMPLETED", "Degraded"), "Degraded"),
+        (run("COMPLETED", "Cached"), "Completed"),
+        (run("FAILED"), "Failed"),
+        (run("FAILED", "TimedOut"), "Failed"),
+        (run("CRASHED"), "Crashed"),
+        (run("CANCELLED", "Coalesced"), "Coalesced"),
+        (run("CANCELLED", "Misfired"), "Misfired"),
+        (run("CANCELLED", "Maintenance"), "Maintenance"),
+        (run("CANCELLED", "Paused"), "Paused"),
+        (run("CANCELLED", message="Deployment concurrency limit reached."), "Refused"),
+        (run("CANCELLED", message="by Ada, concurrency limit reached", started_at=NOON), "Cancelled"),
+        (run("CANCELLED", message="not needed"), "Cancelled"),
+    ],
+)
+def test_the_end_of_a_run_is_the_outcome_of_its_tick(ended: ScheduledRun, outcome: str) -> None:
+    assert (judged(ended).outcome, judged(ended).flow_run_id) == (outcome, "r1")
+    assert judged(ended, after=timedelta(seconds=1)).outcome == outcome, "however young"
+
+
+@pytest.mark.parametrize(
+    ("going_on", "after", "outcome"),
+    [
+        (run("SCHEDULED"), 5 * MINUTE, "Pending"),
+        (run("SCHEDULED", "Late"), 6 * MINUTE, "Pending"),
+        (run("SCHEDULED", "Late"), 7 * MINUTE, "Missed"),
+        (run("PENDING"), 7 * MINUTE, "Missed"),
+        (run("RUNNING", started_at=NOON + 4 * MINUTE), 13 * MINUTE, "Pending"),
+        (run("RUNNING", started_at=NOON + 4 * MINUTE), 14 * MINUTE, "Missed"),
+        (run("SCHEDULED", "AwaitingRetry", started_at=NOON), 8 * MINUTE, "Pending"),
+    ],
+)
+def test_a_run_that_goes_on_is_waited_for_as_long_as_its_job_may_take(
+    going_on: ScheduledRun, after: timedelta, outcome: str
+) -> None:
+    assert judged(going_on, after=after).outcome == outcome
+
+
+def test_a_missed_tick_says_what_is_known() -> None:
+    assert "no worker took its run, which is still Late" in judged(run("SCHEDULED", "Late")).detail
+    assert "it may take 510 s" in judged(run("RUNNING", started_at=NOON)).detail
+    assert judged().detail == "the server planned no run for it"
+    assert "aegis deploy" in judged(known_jobs=frozenset({"other"})).detail
+
+
+def test_a_tick_without_a_run_is_missed_once_no_run_can_appear_any_more() -> None:
+    assert judged(after=2 * MINUTE).outcome is TickOutcome.PENDING
+    assert judged(after=2 * MINUTE + timedelta(seconds=1)).outcome is TickOutcome.MISSED
+
+
+def test_runs_by_hand_and_of_other_jobs_and_times_answer_no_tick() -> None:
+    others = (
+        run("COMPLETED", automatic=False),
+        run("COMPLETED", job_id="other"),
+        run("COMPLETED", due_at=NOON + timedelta(seconds=1)),
+    )
+    assert judged(*others).outcome is TickOutcome.MISSED
+
+
+def test_of_several_runs_of_one_tick_the_one_that_did_most_counts() -> None:
+    done, refused = run("COMPLETED", id="a"), run("CANCELLED", id="b")
+    going = run("RUNNING", id="c", started_at=NOON)
+    assert judged(refused, done).flow_run_id == "a"
+    assert judged(refused, going, after=MINUTE).flow_run_id == "c"
+    assert judged(going, done, after=MINUTE).flow_run_id == "a"
+
+
+def test_two_schedules_that_meet_have_a_run_each() -> None:
+    runs = (run("COMPLETED", id="a"), run("CANCELLED", id="b", slug="daily"))
+    entries = policy.account([tick(), tick(slug="daily")], Evidence(runs=runs), NOON + HOUR)
+    assert [(e.slug, e.outcome) for e in entries] == [("often", "Completed"), ("daily", "Cancelled")]
+
+
+def test_a_run_under_another_schedules_name_answers_where_none_of_that_name_is_due() -> None:
+    assert judged(run("COMPLETED", slug="IntervalSchedule")).outcome is TickOutcome.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("pause", "outcome"),
+    [
+        (Pause(job_id="site_check", since=NOON - HOUR), "Paused"),
+        (Pause(job_id="*", since=NOON - HOUR), "Paused"),
+        (Pause(job_id="site_check", slug="often", since=NOON - HOUR, until=NOON), "Paused"),
+        (Pause(job_id="site_check", since=NOON + 5 * MINUTE), "Paused"),
+        (Pause(job_id="site_check", since=NOON + 6 * MINUTE), "Missed"),
+        (Pause(job_id="site_check", since=NOON - HOUR, until=NOON - MINUTE), "Paused"),
+        (Pause(job_id="site_check", since=NOON - HOUR, until=NOON - 2 * MINUTE), "Missed"),
+        (Pause(job_id="site_check", slug="daily", since=NOON - HOUR), "Missed"),
+        (Pause(job_id="other", since=NOON - HOUR), "Missed"),
+    ],
+)
+def test_a_pause_accounts_for_the_ticks_that_it_may_have_taken(pause: Pause, outcome: str) -> None:
+    assert judged(pauses=(pause,)).outcome == outcome
+    assert judged(run("FAILED"), pauses=(pause,)).outcome is TickOutcome.FAILED, "a run speaks first"
+
+
+@pytest.mark.parametrize(
+    ("window", "outcome"),
+    [
+        (Maintenance(start=NOON, end=NOON + HOUR), "Maintenance"),
+        (Maintenance(jobs=("site_*",), start=NOON, end=NOON + HOUR), "Maintenance"),
+        (Maintenance(jobs=("docker_*",), start=NOON, end=NOON + HOUR), "Missed"),
+        (Maintenance(start=NOON - HOUR, end=NOON), "Missed"),
+    ],
+)
+def test_a_maintenance_window_accounts_for_the_ticks_in_it(window: Maintenance, outcome: str) -> None:
+    assert judged(maintenance=(window,)).outcome == outcome
+
+
+def test_a_machine_that_was_off_is_no_missed_run() -> None:
+    killed = Gap(since=NOON - HOUR, until=NOON + HOUR, stopped=False, why="it ended unexpectedly")
+    stopped = killed.model_copy(update={"stopped": True})
+    assert judged(gaps=(killed,), after=2 * HOUR).outcome is TickOutcome.OUTAGE
+    assert judged(gaps=(stopped,), after=2 * HOUR).outcome is TickOutcome.STOPPED
+    assert (
+        judged(gaps=(Gap(since=NOON - HOUR, until=NOON - MINUTE, stopped=True, why=""),)).outcome == "Stopped"
+    )
+    assert (
+        judged(gaps=(Gap(since=NOON - HOUR, until=NOON - 2 * MINUTE, stopped=True, why=""),)).outcome
+        == "Missed"
+    )
+
+
+def test_a_run_that_waits_is_given_its_grace_anew_after_an_outage() -> None:
+    gap = Gap(since=NOON - HOUR, until=NOON + HOUR, stopped=False, why="")
+    late = run("SCHEDULED", "Late")
+    assert judged(late, gaps=(gap,), after=HOUR + 6 * MINUTE).outcome is TickOutcome.PENDING
+    assert judged(late, gaps=(gap,), after=HOUR + 8 * MINUTE).outcome is TickOutcome.MISSED
+    everything = Pause(job_id="*", since=NOON - HOUR)
+    assert judged(late, pauses=(everything,), after=9 * HOUR).outcome is TickOutcome.PENDING
+
+
+def test_ticks_are_due_by_the_schedule_that_held_then() -> None:
+    edit = NOON + timedelta(minutes=21)
+    hourly = CronSchedule(slug="often", cron="*/20 * * * *")
+    versions = [version(until=edit), version(schedule=hourly, since=edit)]
+    found = [t.due_at - NOON for t in policy.due_ticks(versions, NOON, NOON + HOUR)]
+    assert found == [5 * MINUTE, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE, 40 * MINUTE, 60 * MINUTE]
+
+
+def test_nothing_is_due_before_a_job_was_first_deployed_nor_after_it_was_removed() -> None:
+    brief = version(since=NOON, until=NOON + 12 * MINUTE)
+    found = policy.due_ticks([brief], NOON - 24 * HOUR, NOON + 24 * HOUR)
+    assert [t.due_at - NOON for t in found] == [5 * MINUTE, 10 * MINUTE]
+
+
+def test_the_first_minute_of_a_schedule_is_not_expected_of_the_server() -> None:
+    found = policy.due_ticks([version(since=NOON - timedelta(seconds=59))], NOON - HOUR, NOON + 5 * MINUTE)
+    assert [t.due_at for t in found] == [NOON + 5 * MINUTE]
+
+
+# --- presence ---
+
+
+def here(process: str, start: timedelta, end: timedelta, stopped: bool = False) -> Presence:
+    return Presence(process=process, since=NOON + start, last_seen=NOON + end, stopped=stopped)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "stopped", "why"),
+    [
+        (here("a", 0 * HOUR, HOUR, stopped=True), here("b", 2 * HOUR, 3 * HOUR), True, "on purpose"),
+        (here("a", 0 * HOUR, HOUR), here("b", 2 * HOUR, 3 * HOUR), False, "unexpectedly"),
+        (here("a", 0 * HOUR, HOUR), here("a", 2 * HOUR, 3 * HOUR), False, "slept"),
+    ],
+)
+def test_a_gap_is_the_time_between_two_presences(
+    before: Presence, after: Presence, stopped: bool, why: str
+) -> None:
+    (gap,) = policy.gaps([after, before])
+    assert (gap.since, gap.until, gap.stopped) == (NOON + HOUR, NOON + 2 * HOUR, stopped)
+    assert why in gap.why
+    assert policy.gaps([before]) == ()
+
+
+def test_a_sign_of_life_continues_only_its_own_recent_presence() -> None:
+    last = here("a", 0 * HOUR, HOUR)
+    soon, later = NOON + HOUR + BEAT_PATIENCE, NOON + HOUR + BEAT_PATIENCE + MINUTE
+    assert policy.continues(last, "a", soon, BEAT_PATIENCE)
+    assert not policy.continues(last, "a", later, BEAT_PATIENCE)
+    assert not policy.continues(last, "b", soon, BEAT_PATIENCE)
+    assert not policy.continues(here("a", 0 * HOUR, HOUR, stopped=True), "a", soon, BEAT_PATIENCE)
+    assert not policy.continues(None, "a", soon, BEAT_PATIENCE)
+
+
+def test_the_passes_speak_for_the_installation_only_where_nobody_else_does() -> None:
+    last = here("stack", 0 * HOUR, HOUR)
+    assert not policy.speaks_itself(last, "passes", NOON + HOUR + MINUTE)
+    assert policy.speaks_itself(last, "passes", NOON + 2 * HOUR)
+    assert policy.speaks_itself(None, "passes", NOON)
+    assert policy.speaks_itself(here("stack", 0 * HOUR, HOUR, stopped=True), "passes", NOON + HOUR)
+    assert policy.speaks_itself(here("passes", 0 * HOUR, HOUR), "passes", NOON + HOUR)
+
+
+# --- what people are told ---
+
+
+def missed(minutes: int, calm: int | None = None, job: str = "site_check") -> MissedTick:
+    calm_at = None if calm is None else NOON + calm * MINUTE
+    return MissedTick(job_id=job, due_at=NOON + minutes * MINUTE, calm_at=calm_at)
+
+
+def test_misses_in_a_row_are_one_problem_and_a_flapping_job_is_one_too() -> None:
+    (problem,) = policy.missed_problems([missed(0), missed(5), missed(15)])
+    assert (problem.ticks, problem.over, problem.since, problem.last) == (
+        3, False, NOON, NOON + 15 * MINUTE,
+    )  # fmt: skip
+    (flapping,) = policy.missed_problems([missed(0, 20), missed(10, 25), missed(20, 35), missed(30)])
+    assert (flapping.ticks, flapping.over) == (4, False)
+
+
+def test_misses_with_quiet_between_them_are_two_problems() -> None:
+    first, second = policy.missed_problems([missed(0, 15), missed(60)])
+    assert (first.over, second.over) == (True, False)
+    assert first.key != second.key
+
+
+def test_each_job_has_its_own_problem() -> None:
+    assert {p.job_id for p in policy.missed_problems([missed(0), missed(0, job="b")])} == {"site_check", "b"}
+
+
+def test_a_run_by_hand_makes_up_for_a_missed_one() -> None:
+    def found(output: datetime | None) -> list[tuple[int, bool]]:
+        problems = policy.missed_problems([missed(0), missed(60)], {"site_check": output})
+        return [(problem.ticks, problem.over) for problem in problems]
+
+    assert found(None) == [(2, False)]
+    assert found(NOON) == [(2, False)]
+    assert found(NOON + 30 * MINUTE) == [(1, True), (1, False)]
+    assert found(NOON + 61 * MINUTE) == [(2, True)]
+
+
+def test_an_outage_is_one_problem_however_many_ticks_it_took() -> None:
+    lost = [NOON + n * MINUTE for n in range(60)] * 10
+    killed = Gap(since=NOON, until=NOON + HOUR, stopped=False, why="killed")
+    (problem,) = policy.outage_problems([killed], lost)
+    assert (problem.kind, problem.ticks, problem.job_id, problem.over) == (Kind.OUTAGE, 600, None, True)
+    assert policy.outage_problems([killed.model_copy(update={"stopped": True})], lost) == []
+    assert policy.outage_problems([killed], []) == []
+
+
+def test_a_job_that_is_only_ever_turned_away_is_stuck() -> None:
+    def away(ticks: int) -> TurnedAway:
+        return TurnedAway(job_id="a", ticks=ticks, first=NOON, last=NOON + HOUR, outcome="Refused")
+
+    assert policy.stuck_problems([away(5)]) == []
+    assert [p.ticks for p in policy.stuck_problems([away(6)])] == [6]
+
+
+def stale(output: datetime | None, **more: Any) -> list[Problem]:
+    held = version(freshness_seconds=1800, since=NOON - 24 * HOUR)
+    known: dict[str, Any] = {"pauses": [], "found": [], "now": NOON, **more}
+    return policy.stale_problems([held], {"site_check": output}, **known)
+
+
+def test_output_may_become_as_old_as_the_catalogue_says() -> None:
+    assert stale(NOON - 30 * MINUTE) == []
+    (problem,) = stale(NOON - 31 * MINUTE)
+    assert (problem.kind, problem.job_id, problem.since) == (Kind.STALE, "site_check", NOON - 31 * MINUTE)
+    assert [p.since for p in stale(None)] == [NOON - 24 * HOUR], "none ever: since the job is known"
+    assert policy.stale_problems([version()], {}, [], [], NOON) == [], "no limit, no age"
+
+
+def test_time_in_which_nothing_was_to_run_makes_no_output_old() -> None:
+    old = NOON - HOUR
+    gap = Gap(since=NOON - HOUR, until=NOON - 20 * MINUTE, stopped=True, why="")
+    assert stale(old, found=[gap]) == []
+    assert stale(old, pauses=[Pause(job_id="site_check", since=NOON - 40 * MINUTE)]) == []
+    assert stale(old, pauses=[Pause(job_id="site_check", slug="often", since=NOON - 40 * MINUTE)]) == []
+    assert stale(old, pauses=[Pause(job_id="other", since=NOON - HOUR)]) != []
+
+
+def test_a_problem_whose_first_tick_was_answered_late_stays_the_same_case() -> None:
+    (problem,) = policy.missed_problems([missed(5)])
+    case = Case(key="missed:site_check:earlier", kind=Kind.MISSED, job_id="site_check", since=NOON, last=NOON,
+                ticks=2, detail="", told=True)  # fmt: skip
+    assert [p.key for p in policy.matched([problem], [case])] == [case.key]
+    untold = case.model_copy(update={"told": False})
+    assert [p.key for p in policy.matched([problem], [untold])] == [problem.key]
+    over = problem.model_copy(update={"over": True})
+    assert [p.key for p in policy.matched([over], [case])] == [problem.key]
+
+
+@pytest.mark.parametrize(
+    ("checked", "green", "reason"),
+    [
+        ("2026-01-25T11:50:00Z", "true", None),
+        ("2026-01-25T11:50:00Z", "false", "is red"),
+        ("2026-01-25T11:43:00Z", "true", "missed_runs does not run"),
+        (None, None, "has not been made yet"),
+        ("yesterday", "true", "has not been made yet"),
+        ("2026-01-25T11:50:00", "true", "has not been made yet"),
+    ],
+)
+def test_the_switch_is_pinged_only_while_the_ledger_is_fresh_and_green(
+    checked: str | None, green: str | None, reason: str | None
+) -> None:
+    found = policy.why_red(checked, green, NOON)
+    assert (found is None) if reason is None else (found is not None and reason in found)
+
+
+# --- the sum ---
+
+moments = st.integers(-180, 180).map(lambda minutes: NOON + minutes * MINUTE)
+states = st.sampled_from([
+    ("COMPLETED", "Completed"), ("COMPLETED", "NoInput"), ("FAILED", "TimedOut"), ("CRASHED", "Crashed"),
+    ("CANCELLED", "Coalesced"), ("CANCELLED", "Cancelled"), ("SCHEDULED", "Late"), ("RUNNING", "Running"),
+    ("PENDING", "Pending"), ("PAUSED", "Suspended"), ("CANCELLING", "Cancelling"),
+])  # fmt: skip
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> tuple[datetime, datetime]:
+    first, second = sorted([draw(moments), draw(moments)])
+    return first, second + MINUTE
+
+
+@st.composite
+def version_lists(draw: st.DrawFn) -> list[ScheduleVersion]:
+    found = []
+    for job in ("a", "b"):
+        for slug in draw(st.sets(st.sampled_from(["x", "y"]))):
+            edits = sorted(draw(st.sets(moments, min_size=1, max_size=3)))
+            ends = [*edits[1:], draw(st.one_of(st.none(), st.just(edits[-1] + HOUR)))]
+            for since, until in zip(edits, ends, strict=True):
+                seconds = draw(st.sampled_from([60, 300, 1740]))
+                schedule = IntervalSchedule(slug=slug, interval_seconds=seconds, anchor_date=NOON)
+                found.append(version(job_id=job, slug=slug, schedule=schedule, since=since, until=until))
+    return found
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    return Evidence(
+        runs=tuple(
+            run(*draw(states), id=str(number), job_id=draw(st.sampled_from("ab")), due_at=draw(moments),
+                slug=draw(st.sampled_from(["x", "y", None])), automatic=draw(st.booleans()),
+                message=draw(st.sampled_from(["", "Deployment concurrency limit reached."])),
+                started_at=draw(st.one_of(st.none(), moments)))
+            for number in range(draw(st.integers(0, 12)))
+        ),
+        pauses=tuple(
+            Pause(job_id=draw(st.sampled_from(["a", "*"])), slug=draw(st.sampled_from(["x", "*"])),
+                  since=a, until=draw(st.sampled_from([b, None])))
+            for a, b in draw(st.lists(spans(), max_size=2))
+        ),
+        maintenance=tuple(
+            Maintenance(jobs=("a",), start=a, end=b) for a, b in draw(st.lists(spans(), max_size=1))
+        ),
+        gaps=tuple(
+            Gap(since=a, until=b, stopped=draw(st.booleans()), why="")
+            for a, b in draw(st.lists(spans(), max_size=2))
+        ),
+    )  # fmt: skip
+
+
+@given(version_lists(), evidences(), moments, moments)
+def test_every_tick_has_exactly_one_outcome_and_the_sum_is_the_number_of_ticks(
+    versions: list[ScheduleVersion], evidence: Evidence, start: datetime, now: datetime
+) -> None:
+    ticks = policy.due_ticks(versions, start, now)
+    keys = [(t.job_id, t.slug, t.due_at) for t in ticks]
+    assert len(set(keys)) == len(keys), "no tick twice, also around an edit of the schedule"
+    entries = policy.account(ticks, evidence, now)
+    assert [(e.job_id, e.slug, e.due_at) for e in entries] == keys
+    assert policy.account(ticks, evidence, now) == entries
+    counts: dict[str, Counter[str]] = {}
+    for entry in entries:
+        counts.setdefault(entry.job_id, Counter())[entry.outcome.value] += 1
+    told = policy.tally(versions, counts, start, now, now)
+    assert all(job.due == sum(job.outcomes.values()) for job in told.jobs)
+    assert all(job.unaccounted == 0 for job in told.jobs)
+    assert sum(job.due for job in told.jobs) == len(ticks)
+
+
+@given(version_lists(), evidences(), moments, st.integers(0, 300))
+def test_time_and_evidence_that_only_grow_never_take_an_outcome_back(
+    versions: list[ScheduleVersion], evidence: Evidence, now: datetime, minutes: int
+) -> None:
+    ticks = policy.due_ticks(versions, now - 3 * HOUR, now)
+    before = policy.account(ticks, evidence, now)
+    after = policy.account(ticks, evidence, now + minutes * MINUTE)
+    for early, late in zip(before, after, strict=True):
+        assert rank(late.outcome) >= rank(early.outcome)
+
+
+def test_ticks_that_the_ledger_should_know_and_does_not_are_said() -> None:
+    counts = {"site_check": {"Completed": 5}}
+    (job,) = policy.tally([version()], counts, NOON - HOUR, NOON, NOON - 10 * MINUTE).jobs
+    assert (job.due, job.outcomes, job.unaccounted) == (12, {"Completed": 5, "Pending": 2}, 5)
+    (job,) = policy.tally([version()], {}, NOON - HOUR, NOON, None).jobs
+    assert (job.outcomes, job.unaccounted) == ({"Pending": 12}, 0)
+
+
+def test_a_job_that_was_not_due_is_in_the_account_with_nothing() -> None:
+    (job,) = policy.tally([version()], {}, NOON, NOON + MINUTE, NOON).jobs
+    assert (job.due, job.outcomes, job.unaccounted) == (0, {}, 0)
+    assert policy.tally([version(since=NOON + HOUR)], {}, NOON, NOON + MINUTE, NOON).jobs == ()
+
+
+def test_every_outcome_has_its_place() -> None:
+    ranks = {outcome: rank(outcome) for outcome in TickOutcome}
+    assert [o for o, r in ranks.items() if r == 0] == [TickOutcome.PENDING]
+    assert [o for o, r in ranks.items() if r == 1] == [TickOutcome.MISSED]
+    assert {o for o, r in ranks.items() if r == 2} == set(IDLE)
+    assert {o for o, r in ranks.items() if r == 3} > RAN
