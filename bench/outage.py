@@ -2,10 +2,10 @@
 
     python bench/outage.py [--jobs 30] [--ticks 60] [--patience 600]
 
-Every-minute jobs with a limit of one run each, and a worker that was away for so many minutes. The minutes are
-not waited for: the server is asked to plan the runs of that time, as its scheduler had done then. Counted are
-the runs due before the return that were started; the rest is set aside or refused by the limit. Caught up is
-who has no due run left. The last line is JSON.
+Every-minute jobs with a limit of one run each, and a worker that was away for so many minutes. The minutes
+are not waited for: the server is asked to plan the runs of that time, as its scheduler had done then. Counted
+are the runs due before the return that were started; the rest is set aside or refused by the limit. Caught up
+is who has no due run left. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def measure(rig: Rig, arm: str, kind: str, options: argparse.Namespace) -> dict[
         time.sleep(1)
     seconds = round(time.monotonic() - began, 1)
     rows = [row for job in jobs for row in rig.runs(job, **due)]
-    executed = sum(row["start_time"] is not None for row in rows)
+    executed = sum(row["run_count"] > 0 for row in rows)
     print(f"{arm}: {planned} runs due, {executed} executed, {left} left after {seconds} s")
     for name, count in Counter(row["state"]["name"] for row in rows).most_common():
         print(f"  {name:12} {count}")
