@@ -52,6 +52,7 @@ generate: venv ## renew what is derived: README job table, schema.sql, aegis.yam
 	$(BIN)/python -m deployments.catalogue readme
 	$(BIN)/python -m tests.write_schema
 	$(BIN)/python -m aegis_lib.config schema
+	$(BIN)/python -m tests.write_template
 
 .PHONY: bench
 bench: venv ## measure every published figure (about ten minutes)

@@ -67,6 +67,7 @@ class ClaimRules(BaseModel):
     misfire_grace_seconds: int | None = Field(
         default=MISFIRE_GRACE_SECONDS,
         ge=0,
+        strict=True,
         title="Misfire grace in seconds",
         description="A run of a schedule that is later than this is not started and ends as Misfired. "
         "Empty: however late, it runs.",
@@ -87,22 +88,29 @@ class RunLimits(BaseModel):
     memory_limit_mb: int | None = Field(
         default=None,
         ge=128,
+        strict=True,
         title="Memory limit in MB",
         description="Resident memory of the run's process and of what it starts. Above it, the run is ended.",
     )
     cpu_seconds: int | None = Field(
         default=None,
         ge=1,
+        strict=True,
         title="CPU seconds",
         description="Processor time of the run's process. Above it, the run is ended.",
     )
     open_files: int | None = Field(
-        default=None, ge=64, title="Open files", description="How many files the run may have open at once."
+        default=None,
+        ge=64,
+        strict=True,
+        title="Open files",
+        description="How many files the run may have open at once.",
     )
     timeout_grace_seconds: int = Field(
         default=TIMEOUT_GRACE_SECONDS,
         ge=1,
         le=3600,
+        strict=True,
         title="Time-out grace in seconds",
         description="How long after its flow's own time-out a run that did not end is ended from outside.",
     )
@@ -110,6 +118,7 @@ class RunLimits(BaseModel):
         default=CANCEL_GRACE_SECONDS,
         ge=1,
         le=3600,
+        strict=True,
         title="Cancellation grace in seconds",
         description="How long a cancelled run may take to end before it is killed.",
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from deployments.worker.process_title import run_id_of
+
 MARK = "AEGIS_STACK"
 """Set for every child of the stack, and inherited by theirs; its value is the data directory."""
 
@@ -34,13 +36,25 @@ def marked(root: Path) -> list[psutil.Process]:
 
 def run_processes(root: Path) -> list[psutil.Process]:
     """Living processes of flow runs of this stack, with what they started."""
-    return [process for process in marked(root) if RUN_ID in _environment(process)]
+    return [process for process in marked(root) if _run_of(process)]
 
 
 def living_runs(root: Path) -> set[str]:
     """Ids of the flow runs whose processes are alive on this machine."""
-    found = (_environment(process).get(RUN_ID) for process in run_processes(root))
+    found = (_run_of(process) for process in run_processes(root))
     return {run_id for run_id in found if run_id}
+
+
+def _run_of(process: psutil.Process) -> str | None:
+    """The run that a process belongs to: in its environment, or for a forked one in its title."""
+    return _environment(process).get(RUN_ID) or run_id_of(f"{' '.join(_words(process))} ")
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.Error, OSError):
+        return []
 
 
 def end(processes: list[psutil.Process], grace_seconds: float = _GRACE_SECONDS) -> int:

@@ -38,6 +38,7 @@ from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
 from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
 from deployments.supervisor import Supervisor
+from deployments.work_pool import POOL_TYPE
 
 SERVER_SECONDS = 180.0
 WORKER_SECONDS = 120.0
@@ -251,14 +252,14 @@ class Stack:
         )
 
     def _worker(self) -> ChildProcess:
-        options = ("--pool", WORK_POOL, "--type", "process", "--name", worker_name())
+        options = ("--pool", WORK_POOL, "--type", POOL_TYPE, "--name", worker_name())
         return ChildProcess(
             "worker",
             [sys.executable, "-m", "prefect", "worker", "start", *options],
-            child_environment(self._installation),
+            {**child_environment(self._installation), "AEGIS_WORKER_DRAIN_SECONDS": "0"},  # we waited before
             self._project,
             self._logs / "worker.log",
-            grace_seconds=10,
+            grace_seconds=25,
         )
 
     def _wait_for_server(self, part: ChildProcess, facts: Future[dict[str, FlowFacts]]) -> None:

@@ -6,26 +6,20 @@ nothing else on the server.
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from aegis_lib.errors import PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.outcome import Report
-from deployments import automations, catalogue, sync_plan
-from deployments.api import NotFound, PrefectApi
-from deployments.catalogue import WORK_POOL, Catalogue
+from deployments import automations, catalogue, sync_plan, work_pool
+from deployments.api import PrefectApi
+from deployments.catalogue import Catalogue
 from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.project import project_root
-from deployments.sync_plan import Change, FieldChange, Pruning, SyncPlan
+from deployments.sync_plan import Change, Pruning, SyncPlan
 
 log = get_logger(__name__)
-_POOL_TYPE = "process"
-_ENGINE = "-m prefect.engine"
 _ACTIVE = ("RUNNING", "PENDING", "CANCELLING", "PAUSED")
 
 
@@ -48,7 +42,6 @@ def plan(
     jobs: Catalogue | None = None,
     *,
     root: Path | None = None,
-    python: str = sys.executable,
     facts: Mapping[str, FlowFacts] | None = None,
 ) -> SyncPlan:
     """What a deploy would change. Writes nothing; takes seconds, as it imports the flows.
@@ -57,7 +50,6 @@ def plan(
         api: the server.
         jobs: default: the catalogue in `root`.
         root: the project's directory, in which runs start; default: this project.
-        python: the interpreter with which the pool's workers start runs.
         facts: what `read_flow_facts` found for `jobs`, where it was asked already.
 
     Raises:
@@ -71,7 +63,7 @@ def plan(
     found = sync_plan.compare(known.jobs, seen, _read_deployments(api), str(directory))
     return found.model_copy(
         update={
-            "work_pool": _work_pool_change(api, python),
+            "work_pool": work_pool.compare(api),
             "pruned": tuple(_with_active_runs(api, found.pruned)),
             "automations": automations.compare(
                 automations.declared(job.full_name for job in known.jobs), automations.read(api)
@@ -88,7 +80,7 @@ def apply(api: PrefectApi, planned: SyncPlan) -> SyncReport:
         DependencyUnavailable: the server does not answer.
     """
     if planned.work_pool:
-        _write_work_pool(api, planned.work_pool)
+        work_pool.write(api, planned.work_pool)
     for creation in planned.created:
         flow = api.post("/flows/", {"name": creation.flow_name})
         api.post("/deployments/", {**creation.payload, "flow_id": flow["id"]})
@@ -119,25 +111,19 @@ def deploy(
     jobs: Catalogue | None = None,
     *,
     root: Path | None = None,
-    python: str = sys.executable,
     facts: Mapping[str, FlowFacts] | None = None,
 ) -> SyncReport:
     """`apply` what `plan` finds; see both."""
-    return apply(api, plan(api, jobs, root=root, python=python, facts=facts))
+    return apply(api, plan(api, jobs, root=root, facts=facts))
 
 
-def ensure_work_pool(api: PrefectApi, python: str = sys.executable) -> bool:
-    """Make sure that the work pool `aegis` exists and starts runs with `python`; False where it did already.
-
-    A start command that an operator wrote into the pool is kept.
+def ensure_work_pool(api: PrefectApi) -> bool:
+    """Make sure that the work pool `aegis` exists and offers our job variables; False where it did already.
 
     Raises:
-        PermanentFailure: a pool of that name exists and is of another type.
+        PermanentFailure: a pool of that name exists and is for another kind of worker.
     """
-    change = _work_pool_change(api, python)
-    if change:
-        _write_work_pool(api, change)
-    return change is not None
+    return work_pool.ensure(api)
 
 
 def _summary(planned: SyncPlan) -> str:
@@ -186,44 +172,3 @@ def _write_change(api: PrefectApi, change: Change) -> None:
             api.delete(f"{address}/schedules/{schedule.id}")
     if created := [schedule.payload for schedule in change.schedules if schedule.action == "create"]:
         api.post(f"{address}/schedules", created)
-
-
-def _work_pool_change(api: PrefectApi, python: str) -> FieldChange | None:
-    """None where the pool is right; else its start command as it is and as it should be."""
-    wanted = f"{shlex.quote(python)} {_ENGINE}"
-    try:
-        pool = api.get(f"/work_pools/{WORK_POOL}")
-    except NotFound:
-        return FieldChange(field=f"{WORK_POOL}, start command", before=None, after=wanted)
-    if pool["type"] != _POOL_TYPE:
-        raise PermanentFailure(
-            f"Work pool {WORK_POOL!r} on the Prefect server is of type {pool['type']!r}, not {_POOL_TYPE!r}. "
-            f"Fix: delete it (prefect work-pool delete {WORK_POOL}) and deploy again."
-        )
-    command = _command_variable(pool["base_job_template"])
-    now = command.get("default") if command is not None else wanted
-    if now == wanted or (now and not now.endswith(_ENGINE)):
-        return None
-    return FieldChange(field=f"{WORK_POOL}, start command", before=now or "Prefect's own", after=wanted)
-
-
-def _command_variable(template: dict[str, Any]) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = template.get("variables", {}).get("properties", {}).get("command")
-    return found
-
-
-def _write_work_pool(api: PrefectApi, change: FieldChange) -> None:
-    if change.before is None:
-        workers = api.get("/collections/views/aggregate-worker-metadata")
-        template = deepcopy(workers["prefect"][_POOL_TYPE]["default_base_job_configuration"])
-    else:
-        template = api.get(f"/work_pools/{WORK_POOL}")["base_job_template"]
-    command = _command_variable(template)
-    if command is not None:
-        command["default"] = change.after
-    if change.before is None:
-        body = {"name": WORK_POOL, "type": _POOL_TYPE, "base_job_template": template}
-        api.post("/work_pools/", {**body, "description": "Runs of the Aegis jobs, on this machine."})
-    else:
-        api.patch(f"/work_pools/{WORK_POOL}", {"base_job_template": template})
-    log.info("work_pool_written", work_pool=WORK_POOL, command=change.after)

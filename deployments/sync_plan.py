@@ -13,8 +13,9 @@ from typing import Any, Literal
 from aegis_lib.outcome import Frozen
 from deployments import schedule_words
 from deployments.automations import AutomationChange
-from deployments.catalogue.model import CUSTOM_TAG, TAG, Job
+from deployments.catalogue.model import CUSTOM_TAG, TAG, WORK_POOL, Job
 from deployments.flow_facts import FlowFacts
+from deployments.work_pool import PoolChange
 
 DEFAULT_QUEUE = "default"
 
@@ -65,7 +66,7 @@ class Pruning(Frozen):
 class SyncPlan(Frozen):
     """Everything that a deploy would do, and what it would leave alone."""
 
-    work_pool: FieldChange | None = None
+    work_pool: PoolChange | None = None
     created: tuple[Creation, ...] = ()
     changed: tuple[Change, ...] = ()
     unchanged: tuple[str, ...] = ()
@@ -83,7 +84,8 @@ class SyncPlan(Frozen):
         """The plan for a terminal, one change a line: `+` created, `~` changed, `-` removed."""
         lines = []
         if self.work_pool:
-            lines.append(f"~ work pool: {_arrow(self.work_pool)}")
+            before = self.work_pool.before or "nothing"
+            lines.append(f"~ work pool {WORK_POOL}: {before} -> {self.work_pool.after}")
         lines += [f"+ {creation.name}" for creation in self.created]
         lines += [f"~ {change.name}: {_arrow(field)}" for change in self.changed for field in change.fields]
         lines += [f"- {pruning.name}{_left_running(pruning)}" for pruning in self.pruned]
@@ -128,7 +130,7 @@ def wanted_fields(job: Job, facts: FlowFacts, root: str) -> dict[str, Any]:
         "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": root}}],
         "work_pool_name": job.work_pool,
         "work_queue_name": DEFAULT_QUEUE,
-        "job_variables": {},
+        "job_variables": job.job_variables,
         "concurrency_limit": limit.limit,
         "concurrency_options": {
             "collision_strategy": limit.collision_strategy,

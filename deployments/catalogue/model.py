@@ -9,6 +9,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any, Literal
 
+from pydantic import Field
+
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
@@ -70,6 +72,7 @@ class Job(Frozen):
     tags: tuple[str, ...]
     concurrency_limit: ConcurrencyLimit
     work_pool: str
+    job_variables: dict[str, Any] = Field(default_factory=dict)
     line: int
     freshness_seconds: int | None = None
 

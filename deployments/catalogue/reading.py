@@ -70,6 +70,7 @@ def _job(entry: DeploymentShape, number: int, source: Source, root: Path) -> Job
         tags=tuple(entry.tags),
         concurrency_limit=ConcurrencyLimit(**entry.concurrency_limit.model_dump()),
         work_pool=entry.work_pool.name,
+        job_variables=entry.work_pool.job_variables.written(),
         line=source.line(("deployments", number)),
         freshness_seconds=entry.freshness_seconds,
     )

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from deployments.catalogue.model import TAG, WORK_POOL
 from deployments.catalogue.source import Path_, Problem, Source
+from deployments.job_variables import JobVariables, MaintenanceWindow
 
 Dashed = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 
@@ -37,6 +38,7 @@ class WorkPoolShape(Shape):
     """`work_pool` of a deployment."""
 
     name: Literal["aegis"]
+    job_variables: JobVariables = Field(default_factory=JobVariables)
 
 
 class ScheduleShape(Shape):
@@ -149,20 +151,22 @@ def label(source: Source, path: Path_) -> str:
     return f"{name}: " if isinstance(name, str) else ""
 
 
-def _level(path: Path_) -> tuple[str, type[Shape]]:
+def _level(path: Path_) -> tuple[str, type[BaseModel]]:
     """The name of the mapping that holds the last key of `path`, and its shape."""
     names = [step for step in path[:-1] if isinstance(step, str)]
     level = names[-1] if names else ""
-    shapes: dict[str, type[Shape]] = {
+    shapes: dict[str, type[BaseModel]] = {
         "deployments": DeploymentShape,
         "schedules": ScheduleShape,
         "work_pool": WorkPoolShape,
         "concurrency_limit": LimitShape,
+        "job_variables": JobVariables,
+        "maintenance_windows": MaintenanceWindow,
     }
     return level, shapes.get(level, FileShape)
 
 
-def _keys(shape: type[Shape]) -> list[str]:
+def _keys(shape: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in shape.model_fields.items()]
 
 

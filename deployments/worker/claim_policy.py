@@ -53,7 +53,10 @@ class Decision(Frozen):
 
 
 def decide(
-    due: Iterable[DueRun], now: datetime, rules: Mapping[UUID, ClaimRules] | None = None
+    due: Iterable[DueRun],
+    now: datetime,
+    rules: Mapping[UUID, ClaimRules] | None = None,
+    kept: Mapping[UUID, DueRun] | None = None,
 ) -> tuple[Decision, ...]:
     """One decision for every run, those to be claimed first, each part in the order of due times.
 
@@ -61,6 +64,7 @@ def decide(
         due: runs whose time has come, each once, in any order.
         now: aware.
         rules: by deployment; the defaults for those not named.
+        kept: by deployment, the latest run that was kept before; it stands for older ones found later.
     """
     ordered = sorted(due, key=_age)
     decisions = {run.id: Decision(run=run, action="claim") for run in ordered}
@@ -69,7 +73,8 @@ def decide(
         if run.by_schedule and run.deployment_id is not None:
             jobs.setdefault(run.deployment_id, []).append(run)
     for deployment, runs in jobs.items():
-        for decision in _of_one_job(runs, now, (rules or {}).get(deployment, DEFAULT_RULES)):
+        applied = (rules or {}).get(deployment, DEFAULT_RULES)
+        for decision in _of_one_job(runs, now, applied, (kept or {}).get(deployment)):
             decisions[decision.run.id] = decision
     return tuple(sorted(decisions.values(), key=lambda decision: decision.action != "claim"))
 
@@ -78,12 +83,14 @@ def _age(run: DueRun) -> tuple[datetime, str]:
     return run.scheduled_at, str(run.id)
 
 
-def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules) -> list[Decision]:
+def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules, kept: DueRun | None) -> list[Decision]:
     if any(window.contains(now) for window in rules.maintenance_windows):
         return [_maintenance(run) for run in runs]
     if rules.coalesce == "all":
         return [_on_time_or_misfired(run, now, rules) for run in runs]
     *older, newest = runs
+    if kept is not None and _age(newest) < _age(kept):
+        return [_coalesced(run, kept, len(runs)) for run in runs]
     return [*(_coalesced(run, newest, len(older)) for run in older), _on_time_or_misfired(newest, now, rules)]
 
 

@@ -27,13 +27,13 @@ from deployments.worker.attempts import attempted
 from deployments.worker.configuration import AegisJobConfiguration
 from deployments.worker.endings import judge
 from deployments.worker.in_flight import Ending, RunInFlight
-from deployments.worker.server_side import Server, due_time, insist
+from deployments.worker.server_side import Server, insist
 from deployments.worker.starting import Prepared, Starter, WorkingDirectory
 
 log = get_logger(__name__)
 
 _HOOKS_SECONDS = 300.0
-_NOT_OVER = ("PENDING", "RUNNING")
+_NOT_OVER = ("PENDING", "RUNNING", "CANCELLING")
 
 
 @dataclass
@@ -41,9 +41,9 @@ class Execution:
     """One run that this worker knows of, from the poll that found it to its end."""
 
     run: FlowRun
-    configuration: AegisJobConfiguration
     deployment: DeploymentResponse | None
     due_at: datetime
+    configuration: AegisJobConfiguration | None = None
     log: Callable[[dict[str, Any]], None] = emit_api_log
     started: bool = False
     stopping: bool = False
@@ -69,35 +69,35 @@ class Executor:
     """Carries executions out for one worker."""
 
     def __init__(
-        self, server: Server, starter: Starter, worker: str, host: str, client: PrefectClient
-    ) -> None:
-        self._server, self._starter, self._client = server, starter, client
-        self._worker, self._host = worker, host
-        self._labels: dict[str, str] = {"prefect.worker.name": worker, "prefect.worker.type": "aegis"}
-
-    async def prepare(
         self,
-        run: FlowRun,
-        deployment: DeploymentResponse | None,
-        work_pool: WorkPool,
-        worker_id: UUID | None,
-    ) -> Execution | None:
-        """Everything that can be worked out before the run is due; None where it can never start."""
+        server: Server,
+        starter: Starter,
+        client: PrefectClient,
+        worker: str,
+        host: str,
+        pool_and_id: Callable[[], tuple[WorkPool, UUID | None]],
+    ) -> None:
+        """`pool_and_id`: the work pool as it is now, and the server's id of the worker."""
+        self._server, self._starter, self._client = server, starter, client
+        self._worker, self._host, self._pool_and_id = worker, host, pool_and_id
+
+    async def _prepare(self, execution: Execution) -> AegisJobConfiguration | None:
+        """How it is to be started; None where it cannot be, which the server is told."""
+        run, deployment = execution.run, execution.deployment
+        if execution.configuration is not None:
+            return execution.configuration
         if run.deployment_id and deployment is None:
-            said = "Its deployment no longer exists."
-            await self._server.set_aside([run.id], "Cancelled", said)
+            await self._server.set_aside([run.id], "Cancelled", "Its deployment no longer exists.")
             return None
-        self._labels |= {"prefect.work-pool.name": work_pool.name, "prefect.work-pool.id": str(work_pool.id)}
-        found = await attempted(self._configure(run, deployment, work_pool, worker_id))
+        found = await attempted(self._configure(run, deployment, *self._pool_and_id()))
         if isinstance(found, httpx.HTTPError):
             raise found
         if isinstance(found, Exception):
             said = f"Its job variables cannot be used: {type(found).__name__}: {found}"
             await self._server.crash(run.id, said)
             return None
-        if deployment:
-            self._starter.know(deployment)
-        return Execution(run, found, deployment, due_time(run))
+        execution.configuration = found
+        return found
 
     async def _configure(
         self,
@@ -126,90 +126,115 @@ class Executor:
 
     async def execute(self, execution: Execution) -> Ending | None:
         """Claim a run, run it, report it; None where it was not started."""
-        preparing = self._begin_to_prepare(execution)
         try:
-            if await self._server.claim(execution.run) != "ours":
-                return None
-            if execution.stopping:
-                await self._hand_back(execution)
-                return None
-            return await self._run(execution, preparing, None)
-        finally:
-            await _let_go(preparing, execution)
+            configuration = await self._prepare(execution)
+        except httpx.HTTPError as error:
+            log.warning("run_put_off", run=execution.run.name, error=type(error).__name__)
+            return None  # it still waits; the next poll finds it
+        if configuration is None:
+            return None
+        return await self._with_process(execution, configuration, claim=True)
 
     async def execute_claimed(
         self, execution: Execution, task_status: anyio.abc.TaskStatus[str] | None
     ) -> Ending | None:
-        """The same for a run that was claimed before."""
-        preparing = self._begin_to_prepare(execution)
+        """The same for a run that was claimed before; `task_status` is told the process."""
+        assert execution.configuration is not None  # noqa: S101  it came with one
+        return await self._with_process(execution, execution.configuration, task_status)
+
+    async def _with_process(
+        self,
+        execution: Execution,
+        configuration: AegisJobConfiguration,
+        task_status: anyio.abc.TaskStatus[str] | None = None,
+        *,
+        claim: bool = False,
+    ) -> Ending | None:
+        preparing = None
+        if not configuration.command:
+            work = self._starter.prepare(configuration, execution.deployment)
+            preparing = asyncio.get_running_loop().create_task(work)  # while the server thinks
         try:
-            return await self._run(execution, preparing, task_status)
+            if claim and await self._server.claim(execution.run) != "ours":
+                return None
+            if execution.stopping:
+                await self._hand_back(execution)
+                return None
+            return await self._run(execution, configuration, preparing, task_status)
         finally:
             await _let_go(preparing, execution)
-
-    def _begin_to_prepare(self, execution: Execution) -> asyncio.Task[Prepared] | None:
-        if execution.configuration.command:
-            return None
-        work = self._starter.prepare(execution.configuration, execution.deployment)
-        return asyncio.get_running_loop().create_task(work)
 
     async def _run(
         self,
         execution: Execution,
+        configuration: AegisJobConfiguration,
         preparing: asyncio.Task[Prepared] | None,
         task_status: anyio.abc.TaskStatus[str] | None,
     ) -> Ending | None:
-        directory = WorkingDirectory(execution.configuration, execution.deployment)
+        directory = WorkingDirectory(configuration, execution.deployment)
         try:
             try:
-                in_flight = await self._launch(execution, preparing, directory.path)
+                in_flight = await self._launch(execution, configuration, preparing, directory.path)
             except AegisError as error:
                 said = f"Failed to submit flow run to infrastructure: {error}"
                 await insist("crash", lambda: self._server.crash(execution.run.id, said))
                 return None
             execution.in_flight = in_flight
-            execution.infrastructure_pid = f"{self._host}:{in_flight.pid}"
             if task_status is not None:
                 task_status.started(execution.infrastructure_pid)
             if execution.cancelling:
                 await in_flight.cancel()
-            recording = asyncio.get_running_loop().create_task(self._record(execution))
+            recording = asyncio.get_running_loop().create_task(self._record(execution, configuration))
             ending = await in_flight.wait()
-            await self._conclude(execution, ending, directory.path)
+            await self._conclude(execution, configuration, ending, directory.path)
             await recording
             return ending
         finally:
             directory.remove()
 
     async def _launch(
-        self, execution: Execution, preparing: asyncio.Task[Prepared] | None, directory: str
+        self,
+        execution: Execution,
+        configuration: AegisJobConfiguration,
+        preparing: asyncio.Task[Prepared] | None,
+        directory: str,
     ) -> RunInFlight:
-        configuration = execution.configuration
         if preparing is None:
-            return await self._starter.command(configuration, directory, execution.log)
+            in_flight = await self._starter.command(configuration, directory, execution.log)
+            execution.infrastructure_pid = f"{self._host}:{in_flight.pid}"
+            return in_flight
         prepared = await preparing
         in_flight = prepared.take(configuration, execution.log)
         execution.infrastructure_pid = f"{self._host}:{in_flight.pid}"
-        await in_flight.tell(await self._order("run", execution, directory))
+        await in_flight.tell(await self._order("run", execution, configuration, directory))
         return in_flight
 
-    async def _order(self, op: str, execution: Execution, directory: str) -> dict[str, Any]:
+    async def _order(
+        self, op: str, execution: Execution, configuration: AegisJobConfiguration, directory: str
+    ) -> dict[str, Any]:
         return self._starter.order(
             op,
             execution.run,
-            execution.configuration,
+            configuration,
             execution.deployment,
             directory,
             execution.infrastructure_pid,
             await prefect_internals.shared(self._client),
         )
 
-    async def _record(self, execution: Execution) -> None:
+    async def _record(self, execution: Execution, configuration: AegisJobConfiguration) -> None:
         run, where = execution.run, execution.infrastructure_pid
+        pool, _ = self._pool_and_id()
+        labels = {
+            "prefect.worker.name": self._worker,
+            "prefect.worker.type": "aegis",
+            "prefect.work-pool.name": pool.name,
+            "prefect.work-pool.id": str(pool.id),
+        }
         try:
-            if execution.configuration.command:
+            if configuration.command:
                 await insist("locate", lambda: self._server.locate(run, where))
-            await insist("label", lambda: self._server.label(run, self._labels))
+            await insist("label", lambda: self._server.label(run, labels))
         except httpx.HTTPError as error:
             log.warning("run_not_recorded", run=run.name, error=type(error).__name__)
 
@@ -218,45 +243,39 @@ class Executor:
         handed = await insist("hand back", lambda: self._server.hand_back(execution.run, said), 10)
         log.info("run_handed_back", run=execution.run.name, waits_again=handed)
 
-    async def _conclude(self, execution: Execution, ending: Ending, directory: str) -> None:
-        run, code = execution.run, ending.exit.code
-        explain = prefect_internals.exit_explanation(code or 0)
-        judgement = judge(ending, execution.configuration, explain, self._host)
+    async def _conclude(
+        self, execution: Execution, configuration: AegisJobConfiguration, ending: Ending, directory: str
+    ) -> None:
+        run = execution.run
+        explain = prefect_internals.exit_explanation(ending.exit.code or 0)
+        judgement = judge(ending, configuration, explain, self._host)
         if judgement.verdict == "nothing":
             return
-        if judgement.verdict == "cancelled":
-            await self._cancelled(execution, judgement.message, directory)
-            return
-        if judgement.verdict == "ask":
+        if judgement.verdict in {"ask", "cancelled"}:
             now = await insist("read", lambda: self._server.read(run.id))
             if now is None or now.state is None or now.state.type.value not in _NOT_OVER:
+                return
+            if judgement.verdict == "cancelled":
+                await self._hooks(execution, configuration, now.state, directory)
+                said = judgement.message
+                await insist("cancel", lambda: self._server.propose(run.id, Cancelled(message=said)))
                 return
         name = "TimedOut" if judgement.verdict == "timed_out" else "Crashed"
         state = await insist("crash", lambda: self._server.crash(run.id, judgement.message, name))
         if state is not None:
             log.warning("run_crashed", run=run.name, message=judgement.message)
-            await self._hooks(execution, state, directory)
+            await self._hooks(execution, configuration, state, directory)
 
-    async def _cancelled(self, execution: Execution, message: str, directory: str) -> None:
-        run = execution.run
-        now = await insist("read", lambda: self._server.read(run.id))
-        if now is None or now.state is None or now.state.is_final():
-            return
-        await self._hooks(execution, now.state, directory)
-        await insist("cancel", lambda: self._server.propose(run.id, Cancelled(message=message)))
-
-    async def _hooks(self, execution: Execution, state: State[Any], directory: str) -> None:
+    async def _hooks(
+        self, execution: Execution, configuration: AegisJobConfiguration, state: State[Any], directory: str
+    ) -> None:
         """Run the flow's hooks in a process of their own, as the run's process cannot any more."""
         execution.run.state = state
-        if execution.configuration.command:
+        if configuration.command:
             return
-        try:
-            prepared = await self._starter.prepare(execution.configuration, execution.deployment)
-        except AegisError as error:
-            log.warning("hooks_not_run", run=execution.run.name, reason=str(error))
-            return
-        hooks = prepared.take(execution.configuration, execution.log)
-        await hooks.tell(await self._order("hooks", execution, directory))
+        prepared = await self._starter.prepare(configuration, execution.deployment)
+        hooks = prepared.take(configuration, execution.log)
+        await hooks.tell(await self._order("hooks", execution, configuration, directory))
         waiting = asyncio.get_running_loop().create_task(hooks.wait())
         done, _ = await asyncio.wait((waiting,), timeout=_HOOKS_SECONDS)
         if not done:

@@ -105,7 +105,7 @@ class Server:
         while True:
             page = await self._client.read_flow_runs(
                 flow_run_filter=wanted,
-                sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+                sort=FlowRunSort.ID_DESC,  # without ties, so that no page skips a run
                 limit=PAGE,
                 offset=len(found),
             )

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import anyio
 import anyio.abc
 import httpx
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, WorkPool
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
 from prefect.settings import get_current_settings
 from prefect.workers.base import BaseWorker
@@ -26,7 +28,6 @@ from aegis_lib import clock
 from aegis_lib.logs import get_logger
 from aegis_lib.settings import WorkerSettings
 from deployments.worker import cold_start, processes
-from deployments.worker.claim_policy import JUDGED_STATES, STATE_NAMES, Decision, DueRun, decide
 from deployments.worker.configuration import AegisJobConfiguration, AegisResult, AegisVariables
 from deployments.worker.executing import Execution, Executor
 from deployments.worker.housekeeping import Housekeeper
@@ -35,12 +36,12 @@ from deployments.worker.listening import CANCELLING, Listener
 from deployments.worker.prefect_internals import OneListener, one_token_at_a_time
 from deployments.worker.server_side import PAGE, Server, due_time, is_transient
 from deployments.worker.starting import Starter
+from deployments.worker.waiting import Settled, Waiting
 
 log = get_logger(__name__)
 
 _HORIZON_SECONDS = 15.0
 _QUIET_POLL_SECONDS = 10.0
-_EARLY = timedelta(milliseconds=20)
 
 
 class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables, AegisResult]):
@@ -78,7 +79,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         self._images, self._host = Images(), socket.gethostname()
         self._starter = Starter(self._images)
         self._drain_seconds = WorkerSettings().drain_seconds
-        self._upcoming: dict[UUID, Execution] = {}
+        self._waiting = Waiting()
         self._executions: dict[UUID, Execution] = {}
         self._poke = asyncio.Event()
         self._one_look = asyncio.Lock()
@@ -96,7 +97,9 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         one_token_at_a_time(self.client)
         self._stopping = False
         self._server = Server(self.client, self._pool_name, self.name)
-        self._executor = Executor(self._server, self._starter, self.name, self._host, self.client)
+        self._executor = Executor(
+            self._server, self._starter, self.client, self.name, self._host, self._pool_and_id
+        )
         self._housekeeper = Housekeeper(
             self._server, self.client, self._pool_name, self.name, self._host, self._executions
         )
@@ -168,6 +171,9 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         except RuntimeError:
             return False  # not synchronised yet
 
+    def _pool_and_id(self) -> tuple[WorkPool, UUID | None]:
+        return self.work_pool, self.backend_id
+
     def _listen(self) -> None:
         if self._listener is None and get_current_settings().worker.enable_cancellation:
             self._listener = Listener(self.work_pool.id, self._poke.set, self._control)
@@ -187,92 +193,68 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
     async def _look_on_time(self) -> None:
         """Start what is known when its time comes; look again when the server says that something waits."""
         while True:
-            with anyio.move_on_after(self._seconds_to_next()):
+            with anyio.move_on_after(self._waiting.seconds_to_next(clock.utcnow())):
                 await self._poke.wait()
             poked = self._poke.is_set()
             self._poke.clear()
             if poked and self._is_ready():
                 await self._look()
             else:
-                await self._start_due()
-
-    def _seconds_to_next(self) -> float:
-        if not self._upcoming:
-            return 3600.0
-        first = min(execution.due_at for execution in self._upcoming.values())
-        return max(0.0, (first - _EARLY - clock.utcnow()).total_seconds())
+                self._start_due()
 
     async def _look(self) -> list[FlowRun]:
         async with self._one_look:
-            now = clock.utcnow()
             self._polled_at = time.monotonic()
             try:
-                found = await self._poll(now)
+                found = await self._poll(clock.utcnow())
             except httpx.HTTPError as error:
                 if not is_transient(error):
                     raise
                 log.warning("poll_unanswered", error=type(error).__name__)
                 return []
             self._last_answer = time.monotonic()
-            await self._start_due()
+            self._start_due()
             return [execution.run for execution in found]
 
     async def _poll(self, now: datetime) -> list[Execution]:
         runs = await self._server.due_before(now + timedelta(seconds=_HORIZON_SECONDS), self._queues)
-        waiting = {run.id for run in runs}
-        if len(runs) >= PAGE:
+        if len(runs) < PAGE:
+            self._waiting.keep_only({run.id for run in runs})
+        else:  # there are more; the policy must see all of a job's runs
             overdue = {run.deployment_id for run in runs if run.deployment_id and due_time(run) <= now}
-            known = {run.id: run for run in (*runs, *await self._server.all_due_of(overdue, now))}
-            runs = list(known.values())
-        else:  # what is no longer there was paused, deleted or taken by another worker
-            self._upcoming = {run_id: e for run_id, e in self._upcoming.items() if run_id in waiting}
-        fresh = [run for run in runs if run.id not in self._upcoming and run.id not in self._executions]
+            runs = list(
+                {run.id: run for run in (*runs, *await self._server.all_due_of(overdue, now))}.values()
+            )
+        fresh = [run for run in runs if run.id not in self._waiting and run.id not in self._executions]
         if not fresh:
             return []
-        deployments = await self._server.deployments(
-            {run.deployment_id for run in fresh if run.deployment_id}
-        )
-        found = []
-        for run in fresh:
-            deployment = deployments.get(run.deployment_id) if run.deployment_id else None
-            execution = await self._executor.prepare(run, deployment, self.work_pool, self.backend_id)
-            if execution is not None:
-                self._upcoming[run.id] = execution
-                found.append(execution)
+        jobs = await self._server.deployments({run.deployment_id for run in fresh if run.deployment_id})
+        for deployment in jobs.values():
+            self._starter.know(deployment)
+        found = [Execution(run, _of(jobs, run.deployment_id), due_time(run)) for run in fresh]
+        self._waiting.add(found)
         return found
 
     # --- starting it ------------------------------------------------------------------------------
 
-    async def _start_due(self) -> None:
-        if not self._is_ready():
+    def _start_due(self) -> None:
+        if not self._is_ready() or not self._waiting:
             return
-        now = clock.utcnow()
-        due = [execution for execution in self._upcoming.values() if execution.due_at - _EARLY <= now]
-        if not due:
-            return
-        judged = {execution.run.id: execution for execution in due}
-        rules = {e.run.deployment_id: e.configuration for e in due if e.run.deployment_id}
-        decisions = decide(map(_due_run, due), now, rules)
-        aside: dict[tuple[str, str], list[UUID]] = {}
-        for decision in decisions:
-            execution = judged[decision.run.id]
-            if decision.action == "claim":
-                if not self._has_room():
-                    continue  # it stays among the upcoming
-                self._begin(execution)
-            else:
-                self._executions[decision.run.id] = self._upcoming.pop(decision.run.id)
-                aside.setdefault(_name_and_message(decision), []).append(decision.run.id)
-        if aside:
-            self._spawn(self._set_aside(aside))
+        settled = self._waiting.settle(clock.utcnow(), self.work_pool.base_job_template, self._room())
+        for execution in settled.claim:
+            self._begin(execution)
+        if settled.aside:
+            for executions in settled.aside.values():
+                self._executions.update((execution.run.id, execution) for execution in executions)
+            self._spawn(self._set_aside(settled))
 
-    def _has_room(self) -> bool:
-        running = sum(1 for execution in self._executions.values() if execution.started)
-        return self._most is None or running < self._most
+    def _room(self) -> int | None:
+        if self._most is None:
+            return None
+        return self._most - sum(1 for execution in self._executions.values() if execution.started)
 
     def _begin(self, execution: Execution) -> None:
         run_id = execution.run.id
-        del self._upcoming[run_id]
         execution.started = True
         self._executions[run_id] = execution
         task = asyncio.get_running_loop().create_task(self._executor.execute(execution))
@@ -283,11 +265,12 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         execution = self._executions.pop(run_id)
         if execution.task and not execution.task.cancelled() and (error := execution.task.exception()):
             log.error("run_lost", run=execution.run.name, kind=type(error).__name__, error=str(error)[:300])
-        if self._most is not None and self._upcoming:
+        if self._most is not None and self._waiting:
             self._poke.set()
 
-    async def _set_aside(self, aside: dict[tuple[str, str], list[UUID]]) -> None:
-        for (name, message), run_ids in aside.items():
+    async def _set_aside(self, settled: Settled) -> None:
+        for (name, message), executions in settled.aside.items():
+            run_ids = [execution.run.id for execution in executions]
             try:
                 count = await self._server.set_aside(run_ids, name, message)
                 log.info("runs_set_aside", outcome=name, runs=count)
@@ -300,7 +283,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
     async def _execution(self, run: FlowRun, configuration: AegisJobConfiguration) -> Execution:
         found = await self._server.deployments([run.deployment_id] if run.deployment_id else [])
         deployment = found.get(run.deployment_id) if run.deployment_id else None
-        return Execution(run, configuration, deployment, due_time(run))
+        return Execution(run, deployment, due_time(run), configuration)
 
     # --- control and the end ----------------------------------------------------------------------
 
@@ -340,17 +323,5 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         task.add_done_callback(done)
 
 
-def _due_run(execution: Execution) -> DueRun:
-    run = execution.run
-    waits = (run.state.name if run.state else run.state_name) in JUDGED_STATES
-    return DueRun(
-        id=run.id,
-        name=run.name,
-        deployment_id=run.deployment_id,
-        scheduled_at=execution.due_at.astimezone(UTC),
-        by_schedule=bool(run.auto_scheduled) and waits and run.start_time is None,
-    )
-
-
-def _name_and_message(decision: Decision) -> tuple[str, str]:
-    return STATE_NAMES[decision.action], decision.message
+def _of(jobs: Mapping[UUID, DeploymentResponse], deployment: UUID | None) -> DeploymentResponse | None:
+    return None if deployment is None else jobs.get(deployment)

@@ -316,26 +316,74 @@ def test_flows_that_print_and_warn_are_read_all_the_same(api: RecordingApi, proj
     assert sync.deploy(api, root=project).created == (SITE, LEADS)
 
 
-def test_the_work_pool_starts_runs_with_our_interpreter(api: RecordingApi) -> None:
-    assert sync.ensure_work_pool(api, python="/opt/my venv/bin/python")
-    assert not sync.ensure_work_pool(api, python="/opt/my venv/bin/python")
-    assert command_of_pool(api) == "'/opt/my venv/bin/python' -m prefect.engine"
+def variables_of_pool(api: PrefectApi) -> dict[str, Any]:
+    template = api.get("/work_pools/aegis")["base_job_template"]
+    return dict(template["variables"]["properties"])
 
-    assert sync.ensure_work_pool(api, python="/usr/bin/python3")
-    assert command_of_pool(api) == "/usr/bin/python3 -m prefect.engine"
+
+def test_the_work_pool_offers_our_job_variables_and_keeps_what_an_operator_set(api: RecordingApi) -> None:
+    assert sync.ensure_work_pool(api)
+    assert not sync.ensure_work_pool(api)
+    assert api.get("/work_pools/aegis")["type"] == "aegis"
+    assert {"misfire_grace_seconds", "coalesce", "memory_limit_mb"} <= set(variables_of_pool(api))
 
     template = api.get("/work_pools/aegis")["base_job_template"]
-    template["variables"]["properties"]["command"]["default"] = "nice python -m prefect.engine --mine"
+    template["variables"]["properties"]["misfire_grace_seconds"]["default"] = 60
+    template["variables"]["properties"]["memory_limit_mb"]["description"] = "as an earlier version said"
     api.patch("/work_pools/aegis", {"base_job_template": template})
-    assert not sync.ensure_work_pool(api, python="/usr/bin/python3")
+
+    assert sync.ensure_work_pool(api)
+    assert not sync.ensure_work_pool(api)
+    assert variables_of_pool(api)["misfire_grace_seconds"]["default"] == 60
+    assert "Resident memory" in variables_of_pool(api)["memory_limit_mb"]["description"]
 
 
-def command_of_pool(api: PrefectApi) -> str:
-    command = api.get("/work_pools/aegis")["base_job_template"]["variables"]["properties"]["command"][
-        "default"
+@pytest.mark.parametrize(
+    ("before", "kept"),
+    [
+        ("/opt/aegis/bin/python -m prefect.engine", None),
+        ("nice python -m prefect.engine --mine", "nice python -m prefect.engine --mine"),
+    ],
+)
+def test_a_work_pool_of_the_process_worker_is_taken_over_with_the_runs_that_wait_in_it(
+    api: RecordingApi, project: Path, before: str, kept: str | None
+) -> None:
+    known = api.get("/collections/views/aggregate-worker-metadata")
+    template = known["prefect"]["process"]["default_base_job_configuration"]
+    template["variables"]["properties"]["command"]["default"] = before
+    template["variables"]["properties"]["env"]["default"] = {"COLOUR": "blue"}
+    api.post("/work_pools/", {"name": "aegis", "type": "process", "base_job_template": template})
+    sync.deploy(api, root=project)
+    deployment = api.get("/deployments/name/site-check/site-check")
+    waiting = api.post(f"/deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})[
+        "id"
     ]
-    assert isinstance(command, str)
-    return command
+
+    sync.deploy(api, root=project)
+
+    assert not sync.ensure_work_pool(api)
+    variables = variables_of_pool(api)
+    assert variables["command"]["default"] == kept
+    assert variables["env"]["default"] == {"COLOUR": "blue"}
+    assert "coalesce" in variables
+    found = api.post("/work_pools/aegis/get_scheduled_flow_runs", {})
+    assert waiting in {row["flow_run"]["id"] for row in found}
+
+
+def test_job_variables_of_the_catalogue_reach_the_deployment(api: RecordingApi, project: Path) -> None:
+    edit(
+        project,
+        "  - name: lead-list\n    entrypoint: flows/lead_list.py:lead_list\n    tags: [aegis, revenue]\n"
+        "    work_pool: *pool\n",
+        "  - name: lead-list\n    entrypoint: flows/lead_list.py:lead_list\n    tags: [aegis, revenue]\n"
+        "    work_pool:\n      name: aegis\n      job_variables:\n"
+        "        misfire_grace_seconds: null\n        coalesce: all\n",
+    )
+    sync.deploy(api, root=project)
+
+    found = api.get("/deployments/name/lead-list/lead-list")
+    assert found["job_variables"] == {"misfire_grace_seconds": None, "coalesce": "all"}
+    assert sync.plan(api, root=project).is_empty
 
 
 def test_a_work_pool_of_another_type_is_refused_with_the_mend(api: RecordingApi) -> None:

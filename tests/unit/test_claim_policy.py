@@ -118,6 +118,17 @@ def test_those_to_be_claimed_come_first_and_the_earliest_of_them_first() -> None
     assert decided[-1].action == "coalesce"
 
 
+def test_a_run_found_after_a_later_one_was_kept_is_not_started() -> None:
+    late = decide([run(1, 120), run(2, 60)], NOW, kept={JOB: run(3, 0)})
+    assert actions(late) == {"run-1": "coalesce", "run-2": "coalesce"}
+    assert "Run run-3 of 2026-01-25T06:00:00Z stands for this one and for 1 more" in late[0].message
+
+
+def test_a_run_later_than_the_one_kept_before_is_started_and_so_is_that_one_again() -> None:
+    assert actions(decide([run(1, 0)], NOW, kept={JOB: run(3, 60)})) == {"run-1": "claim"}
+    assert actions(decide([run(3, 60)], NOW, kept={JOB: run(3, 60)})) == {"run-3": "claim"}
+
+
 WINDOWS: list[tuple[dict[str, Any], str, bool]] = [
     ({"start": "05:00", "end": "07:00"}, "2026-01-25T06:00+00:00", True),
     ({"start": "05:00", "end": "06:00"}, "2026-01-25T06:00+00:00", False),
@@ -178,22 +189,28 @@ rules = some.builds(
 )
 
 
-@given(due=some.lists(runs, unique_by=lambda one: one.id), first=rules, second=rules)
+@given(
+    due=some.lists(runs, unique_by=lambda one: one.id),
+    first=rules,
+    second=rules,
+    kept=some.dictionaries(some.sampled_from([JOB, OTHER]), runs),
+)
 def test_whatever_is_due_nothing_is_lost_and_one_a_job_is_kept(
-    due: list[DueRun], first: ClaimRules, second: ClaimRules
+    due: list[DueRun], first: ClaimRules, second: ClaimRules, kept: dict[UUID, DueRun]
 ) -> None:
     by_job = {JOB: first, OTHER: second}
-    decided = decide(due, NOW, by_job)
+    decided = decide(due, NOW, by_job, kept)
 
     assert Counter(d.run.id for d in decided) == Counter(one.id for one in due)
-    kept = [d.run for d in decided if d.action == "claim"]
+    started = [d.run for d in decided if d.action == "claim"]
     for job, applied in by_job.items():
-        of_job = [one for one in kept if one.by_schedule and one.deployment_id == job]
+        of_job = [one for one in started if one.by_schedule and one.deployment_id == job]
         if applied.coalesce == "latest":
             assert len(of_job) <= 1
+            assert all(one.scheduled_at >= kept[job].scheduled_at for one in of_job if job in kept)
     assert all(d.action == "claim" for d in decided if not d.run.by_schedule)
     assert all(bool(d.message) == (d.action in STATE_NAMES) for d in decided)
-    assert decide(list(reversed(due)), NOW, by_job) == decided
+    assert decide(list(reversed(due)), NOW, by_job, kept) == decided
 
 
 @given(due=some.lists(runs, unique_by=lambda one: one.id), applied=rules)

@@ -12,6 +12,7 @@ from deployments import automations
 from deployments.catalogue import ConcurrencyLimit, CronSchedule, IntervalSchedule, Job
 from deployments.flow_facts import FlowFacts
 from deployments.sync_plan import FieldChange, Pruning, SyncPlan, compare, wanted_fields
+from deployments.work_pool import PoolChange
 
 ROOT = "/srv/aegis"
 NAME = "site-check/site-check"
@@ -223,13 +224,13 @@ def test_the_same_deployment_name_under_another_flow_is_another_deployment() -> 
 
 def test_a_plan_says_what_it_does_to_pool_runs_and_automations() -> None:
     planned = SyncPlan(
-        work_pool=FieldChange(field="aegis, start command", before=None, after="python -m prefect.engine"),
+        work_pool=PoolChange(before=None, after="type aegis", template={}),
         pruned=(Pruning(name="a/a", id="1", active_runs=2),),
         automations=(automations.AutomationChange(action="delete", name="aegis: old", id="x"),),
     )
 
     assert planned.lines() == (
-        "~ work pool: aegis, start command: nothing -> python -m prefect.engine",
+        "~ work pool aegis: nothing -> type aegis",
         "- a/a (2 runs still active, left to finish)",
         "- automation aegis: old",
     )
