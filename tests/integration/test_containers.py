@@ -119,7 +119,7 @@ def test_a_container_healed_by_the_restart_is_verified_and_its_case_closed(
 
 
 GREEDY = "tail /dev/zero; sleep 1; exit 137"
-"""The shell outlives what was killed for its memory: an engine that hears of the end first forgets the flag."""
+"""The shell outlives what is killed for its memory: an engine told of the end first forgets the flag."""
 
 
 def judged(boxes: Boxes, now: datetime | None = None) -> dict[str, tuple[Condition, str]]:
