@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from deployments.worker.processes import living_runs
+from deployments.worker.process_title import run_id_of
 from tests import postgres as servers
 from tests import requirement
 from tests.flows.test_worker_contract import JOBS, Jobs, hooks, is_gone, noted
@@ -176,6 +176,13 @@ def test_a_job_that_cannot_be_imported_hurts_no_other(jobs: Jobs, rig: Rig) -> N
     assert jobs.run("tell")[0]["state"]["type"] == "COMPLETED"
 
 
+def is_run(process: psutil.Process) -> bool:
+    try:
+        return run_id_of(f"{' '.join(process.cmdline())} ") is not None
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
     jobs: Jobs, rig: Rig, worker: psutil.Process
 ) -> None:
@@ -185,7 +192,7 @@ def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
         assert all(rig.finish(run, every=0.3)["state"]["type"] == "COMPLETED" for run in runs)
 
     def quiet() -> bool:
-        return not living_runs()
+        return not any(map(is_run, worker.children(recursive=True)))
 
     started(5)
     wait_until(quiet, description="the first runs to end")
