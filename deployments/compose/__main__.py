@@ -1,0 +1,61 @@
+"""`python -m deployments.compose PART [ARGUMENT...]`: what docker-compose.yml calls in each container.
+
+Imports only what the part needs: health checks are started every few seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from aegis_lib.errors import AegisError
+
+USAGE = """usage: python -m deployments.compose PART
+
+secrets            take over given secrets, make the others
+server             the Prefect server
+deploy             migrations, jobs and automations
+worker             what runs the jobs
+steward            looks after them all
+check server|worker   exit 0 when that part does its work
+prefect ...        any command of Prefect, let in by the API
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one part; errors are told in a line."""
+    try:
+        return _run(list(arguments))
+    except AegisError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    match arguments:
+        case ["check", "server" | "worker" as name]:
+            from deployments.compose import health
+
+            return health.server() if name == "server" else health.worker()
+        case ["steward"]:
+            from deployments.compose.steward import steward
+
+            return steward()
+        case ["secrets" | "server" | "deploy" | "worker" | "prefect" as name, *rest]:
+            from deployments.compose import parts
+
+            if name == "prefect":
+                parts.prefect(*rest)
+            if not rest:
+                return {
+                    "secrets": parts.make_secrets,
+                    "server": parts.server,
+                    "deploy": parts.deploy,
+                    "worker": parts.worker,
+                }[name]()
+    sys.stderr.write(USAGE)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""Whether a container does what it is for. Asked every few seconds: cheap, and without any effect."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aegis_lib import clock
+from aegis_lib.errors import AegisError
+from aegis_lib.settings import InstallationSettings, PrefectApiSettings
+from deployments import run_watch
+from deployments.api import PrefectApi
+from deployments.compose.names import WORKER_NAME
+
+_PATIENCE_SECONDS = 8.0
+_HEARTBEATS = timedelta(seconds=100)
+"""Prefect's worker says every 30 s that it lives."""
+
+
+class Unwell(AegisError):
+    """The container runs and does not do its work."""
+
+
+def server() -> int:
+    """Whether it answers, reaches its database, and plans runs for every active schedule.
+
+    Raises:
+        Unwell: it plans nothing, although it answers.
+        DependencyUnavailable: it or its database does not answer.
+    """
+    with _api(f"http://127.0.0.1:{InstallationSettings().port}/api") as api:
+        api.get("/ready")
+        if missing := run_watch.without_future_run(api, clock.utcnow()):
+            raise Unwell(f"The server plans no run of {', '.join(missing)}. Fix: see its log.")
+    return 0
+
+
+def worker() -> int:
+    """Whether the server heard of it in the last minutes.
+
+    Raises:
+        Unwell: it did not.
+        DependencyUnavailable: the server does not answer.
+    """
+    with _api() as api:
+        if not run_watch.worker_seen_since(api, WORKER_NAME, clock.utcnow() - _HEARTBEATS):
+            raise Unwell(f"The server has not heard of {WORKER_NAME} lately. Fix: see the worker's log.")
+    return 0
+
+
+def _api(url: str | None = None) -> PrefectApi:
+    settings = PrefectApiSettings().model_copy(update={"timeout_seconds": _PATIENCE_SECONDS})
+    return PrefectApi.from_settings(settings.model_copy(update={"url": url}) if url else settings)
