@@ -4,26 +4,35 @@
 #   docker build -t aegis-scheduler .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM ${PYTHON_IMAGE} AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
-RUN python3 -m venv /opt/aegis
-WORKDIR /tmp/locks
+FROM ${PYTHON_IMAGE} AS libraries
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /locks
 COPY requirements.lock requirements.image.lock ./
-# What builds our own package is pinned as well; it leaves the environment again below.
-RUN awk '/^[a-z0-9]/ { ours = /^(setuptools|wheel)==/ } ours' requirements.lock > tools.lock \
-    && /opt/aegis/bin/pip install --quiet --no-deps --require-hashes -r requirements.image.lock \
-    && /opt/aegis/bin/pip install --quiet --no-deps --require-hashes -r tools.lock
+# pip and what builds our own package stay in /opt/tools, which is left behind.
+RUN python3 -m venv /opt/tools \
+    && python3 -m venv --without-pip /opt/aegis \
+    && awk '/^[a-z0-9]/ { ours = /^(setuptools|wheel)==/ } ours' requirements.lock > tools.lock \
+    && /opt/tools/bin/pip install --quiet --no-deps --require-hashes -r tools.lock \
+    && /opt/tools/bin/pip --python /opt/aegis/bin/python install --quiet --no-deps --require-hashes -r requirements.image.lock \
+    && chmod -R a+rX,go-w /opt/aegis
+
+# Jobs run from /app, where prefect.yaml names their files; of the installed package only its metadata is taken
+# (entry points, version), since a second copy of the code could only differ. A new version changes this layer alone.
+FROM libraries AS project
+COPY . /app
 WORKDIR /app
-COPY . .
-# Editable: the jobs run from /app, where prefect.yaml names their files; a second copy could only differ.
 RUN rm requirements.lock requirements.image.lock \
-    && /opt/aegis/bin/pip install --quiet --no-deps --no-build-isolation --config-settings editable_mode=compat -e . \
-    && /opt/aegis/bin/pip check \
-    && /opt/aegis/bin/pip uninstall --quiet --yes setuptools wheel pip \
+    && /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
+    && /opt/tools/bin/pip install --quiet --no-deps --target /tmp/installed /tmp/wheel/*.whl \
+    && mv /tmp/installed/*.dist-info . \
+    && rm -rf build ./*.egg-info \
     && ln -s /etc/aegis/aegis.yaml aegis.yaml \
-    && rm -rf build \
-    && python3 -m compileall -q -j 0 /app /opt/aegis/lib \
-    && chmod -R a+rX,go-w /app /opt/aegis
+    && mkdir bin \
+    && printf '#!/opt/aegis/bin/python\nfrom deployments.cli import main\n\nmain()\n' > bin/aegis \
+    && chmod 755 bin/aegis \
+    && PYTHONPATH=/app /opt/tools/bin/pip --python /opt/aegis/bin/python check \
+    && /opt/aegis/bin/python -m compileall -q . \
+    && chmod -R a+rX,go-w .
 
 FROM ${PYTHON_IMAGE}
 RUN apt-get update -q \
@@ -33,9 +42,10 @@ RUN apt-get update -q \
     && useradd --uid 10001 --gid aegis --home-dir /var/lib/aegis --no-create-home --shell /usr/sbin/nologin aegis \
     && install -d -o aegis -g aegis -m 0700 /var/lib/aegis /run/aegis \
     && install -d -o aegis -g aegis -m 0755 /tmp/aegis/monitor/screenshots /etc/aegis
-COPY --from=build /opt/aegis /opt/aegis
-COPY --from=build /app /app
-ENV PATH=/opt/aegis/bin:$PATH \
+COPY --from=libraries /opt/aegis /opt/aegis
+COPY --from=project /app /app
+ENV PATH=/app/bin:/opt/aegis/bin:$PATH \
+    PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TZ=UTC \

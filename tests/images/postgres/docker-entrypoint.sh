@@ -17,7 +17,7 @@ fi
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   [ -n "${POSTGRES_PASSWORD:-}" ] || { echo "Error: Database is uninitialized and superuser password is not specified." >&2; exit 1; }
   user=${POSTGRES_USER:-postgres}
-  initdb --username="$user" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --auth-host=scram-sha-256 --auth-local=trust
+  eval "initdb --username=\"$user\" --pwfile=<(printf '%s\n' \"\$POSTGRES_PASSWORD\") --auth-host=scram-sha-256 --auth-local=trust ${POSTGRES_INITDB_ARGS:-}"
   printf '\nhost all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
   pg_ctl -D "$PGDATA" -o "-c listen_addresses=''" -w start
   if [ "${POSTGRES_DB:-$user}" != postgres ]; then
