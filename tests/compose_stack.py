@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGE = "aegis-scheduler:test"
 RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
-HOW = "apt-get install docker-compose (or the plugin of Docker), and tests/images/make where nothing can be pulled."
+HOW = "Install docker-compose or the plugin of Docker; where no image can be pulled, run tests/images/make."
 
 
 def command() -> list[str]:

@@ -41,18 +41,22 @@ def _run(arguments: list[str]) -> int:
             from deployments.compose.steward import steward
 
             return steward()
-        case ["secrets" | "server" | "deploy" | "worker" | "prefect" as name, *rest]:
+        case ["secrets"]:
+            from deployments.compose import secret_files
+
+            return secret_files.main()
+        case ["deploy"]:
+            from deployments.compose.deploying import deploy
+
+            return deploy()
+        case ["server" | "worker" as name]:
             from deployments.compose import parts
 
-            if name == "prefect":
-                parts.prefect(*rest)
-            if not rest:
-                return {
-                    "secrets": parts.make_secrets,
-                    "server": parts.server,
-                    "deploy": parts.deploy,
-                    "worker": parts.worker,
-                }[name]()
+            parts.server() if name == "server" else parts.worker()
+        case ["prefect", *rest]:
+            from deployments.compose import parts
+
+            parts.prefect(*rest)
     sys.stderr.write(USAGE)
     return 2
 

@@ -1,7 +1,7 @@
 """What the containers of docker-compose.yml run: each part prepares, then becomes the program it is for.
 
-Settings of a part do not stand here but in prefect.toml and the catalogue; and no part starts another: the
-engine does, in the order of docker-compose.yml.
+Settings of a part do not stand here but in prefect.toml; and no part starts another: the engine does, in the
+order of docker-compose.yml.
 """
 
 from __future__ import annotations
@@ -10,38 +10,22 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from aegis_lib import clock
-from aegis_lib.db.migrate import upgrade
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
-from deployments import catalogue, ledger, stack_database, sync
-from deployments.api import PrefectApi
+from deployments import stack_database
 from deployments.catalogue import WORK_POOL
-from deployments.compose import secret_files
 from deployments.compose.names import WORKER_NAME
 from deployments.doctor import versions_check
-from deployments.flow_facts import read_flow_facts
-from deployments.project import CATALOGUE, project_root
+from deployments.project import project_root
 from deployments.stack_environment import server_settings
 from deployments.work_pool import POOL_TYPE
 
 T = TypeVar("T")
 
-OWNER = 10001
-"""User and group of the containers, as the Dockerfile says."""
-GIVEN, KEPT = Path("/run/aegis/given"), Path("/run/aegis/secrets")
 PATIENCE_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
-
-
-def make_secrets() -> int:
-    """Take over given secrets, make those that only have to be secret; nobody else needs to be up."""
-    for line in secret_files.renew(GIVEN, KEPT, OWNER) or ["nothing to do"]:
-        _say(line)
-    return 0
 
 
 def server() -> NoReturn:
@@ -65,27 +49,6 @@ def server() -> NoReturn:
     become_prefect(
         "server", "start", "--host", everywhere, "--port", str(installation.port), settings=settings
     )
-
-
-def deploy() -> int:
-    """Migrate the jobs' database, bring jobs and automations to the server; then it is done.
-
-    Raises:
-        PermanentFailure: the database was migrated by a newer version, a flow cannot be imported.
-        DependencyUnavailable: database or server do not answer for two minutes.
-    """
-    database = DatabaseSettings()
-    applied = insist(lambda: upgrade(database))
-    _say(f"Migrations: {', '.join(applied) or 'nothing to do'}")
-    root = project_root()
-    jobs = catalogue.read(root / CATALOGUE)
-    facts = read_flow_facts(jobs.jobs, root)
-    with PrefectApi.from_settings() as api:
-        since = clock.utcnow()
-        report = insist(lambda: sync.deploy(api, jobs, root=root, facts=facts))
-    ledger.write_plan(jobs.jobs, facts, database, since)
-    _say(report.summary)
-    return 0
 
 
 def worker() -> NoReturn:
@@ -135,7 +98,7 @@ def insist(action: Callable[[], T], patience_seconds: float = PATIENCE_SECONDS) 
         except DependencyUnavailable as error:
             if time.monotonic() > deadline:
                 raise
-            _say(f"Waiting: {error}")
+            say(f"Waiting: {error}")
         time.sleep(_PAUSE_SECONDS)
 
 
@@ -146,6 +109,7 @@ def become_prefect(*arguments: str, settings: Mapping[str, str]) -> NoReturn:
     os.execve(sys.executable, words, {**os.environ, **settings})  # noqa: S606
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line for `docker-compose logs`."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()

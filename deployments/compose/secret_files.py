@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from aegis_lib.errors import Misconfigured
 from aegis_lib.settings import LARGEST_FILE_CHARACTERS
 
+OWNER = 10001
+"""User and group of the containers, as the Dockerfile says."""
+GIVEN, KEPT = Path("/run/aegis/given"), Path("/run/aegis/secrets")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _MADE = ".made"
 """Names of the secrets that were made here, one a line; all others follow the given files."""
@@ -23,6 +27,17 @@ MADE_HERE: dict[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": lambda: secrets.token_urlsafe(32),
     "PREFECT_API_AUTH_STRING": lambda: f"aegis:{secrets.token_urlsafe(32)}",
 }
+
+
+def main() -> int:
+    """What the container `secrets` does.
+
+    Raises:
+        Misconfigured: a given file cannot be used, or the volume cannot be written.
+    """
+    for line in renew(GIVEN, KEPT, OWNER) or ["nothing to do"]:
+        sys.stdout.write(f"{line}\n")
+    return 0
 
 
 def renew(given: Path, kept: Path, owner: int) -> list[str]:

@@ -1,0 +1,375 @@
+"""The stack of docker-compose.yml from nothing, through faults, to a backup restored into an empty one.
+
+One stack serves most tests, which therefore stand in the order in which they run. Needs root, to kill a
+container's process behind the engine's back.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import httpx
+import pytest
+from pytest_httpserver import HTTPServer
+
+from tests import compose_stack
+from tests.compose_stack import RUNNING, ComposeStack
+from tests.docker_boxes import Boxes, docker_client
+from tests.fake_services.discord import ALERTS, TOKEN, FakeDiscord
+from tests.waiting import wait_until
+
+__all__ = ["docker_client"]  # a fixture
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("as_root")]
+
+CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
+MADE = ("POSTGRES_PASSWORD", "PREFECT_API_AUTH_STRING")
+
+CONFIG = """
+containers:
+  only_label: {label}
+  healthy_cycles_to_clear: 1
+alerts:
+  settle_minutes: 0
+"""
+
+PASSING = [
+    ("GET", "/_ping"),
+    ("HEAD", "/_ping"),
+    ("GET", "/version"),
+    ("GET", "/v1.41/version"),
+    ("GET", "/v1.41/containers/json?all=1"),
+    ("GET", "/v1.41/containers/{id}/json"),
+    ("GET", "/v1.41/containers/{id}/logs?stdout=1&tail=1"),
+    ("GET", "/v1.41/containers/{id}/stats?stream=0&one-shot=1"),
+    ("GET", "/v1.41/events?since=1&until=2"),
+    ("POST", "/v1.41/containers/no-such-container/restart?t=1"),
+]
+REFUSED = [
+    ("POST", "/v1.41/containers/create"),
+    ("POST", "/containers/create?name=x"),
+    ("POST", "/v1.41/containers/{id}/exec"),
+    ("POST", "/v1.41/exec/abc/start"),
+    ("GET", "/v1.41/exec/abc/json"),
+    ("DELETE", "/v1.41/containers/{id}?force=1"),
+    ("POST", "/v1.41/containers/{id}/stop"),
+    ("POST", "/v1.41/containers/{id}/start"),
+    ("POST", "/v1.41/containers/{id}/kill"),
+    ("POST", "/v1.41/containers/{id}/pause"),
+    ("POST", "/v1.41/containers/{id}/rename?name=y"),
+    ("POST", "/v1.41/containers/{id}/update"),
+    ("POST", "/v1.41/containers/{id}/attach?stream=1"),
+    ("GET", "/v1.41/containers/{id}/attach/ws"),
+    ("GET", "/v1.41/containers/{id}/archive?path=/etc/shadow"),
+    ("PUT", "/v1.41/containers/{id}/archive?path=/"),
+    ("GET", "/v1.41/containers/{id}/export"),
+    ("GET", "/v1.41/containers/{id}/top"),
+    ("POST", "/v1.41/containers/{id}/json"),
+    ("GET", "/v1.41/containers/{id}/restart"),
+    ("PUT", "/v1.41/containers/{id}/restart"),
+    ("POST", "/v1.41/containers/prune"),
+    ("GET", "/v1.41/images/json"),
+    ("POST", "/v1.41/images/create?fromImage=busybox"),
+    ("DELETE", "/v1.41/images/busybox"),
+    ("POST", "/v1.41/build"),
+    ("POST", "/v1.41/commit?container={id}"),
+    ("GET", "/v1.41/volumes"),
+    ("POST", "/v1.41/volumes/create"),
+    ("DELETE", "/v1.41/volumes/x"),
+    ("GET", "/v1.41/networks"),
+    ("POST", "/v1.41/networks/create"),
+    ("GET", "/v1.41/info"),
+    ("GET", "/v1.41/secrets"),
+    ("POST", "/v1.41/swarm/init"),
+    ("GET", "/v1.41/plugins"),
+    ("POST", "/v1.41/auth"),
+    ("POST", "/grpc"),
+    ("POST", "/session"),
+    ("GET", "/"),
+    # ways around a list of paths
+    ("GET", "//v1.41/images/json"),
+    ("GET", "/v1.41/containers/../images/json"),
+    ("GET", "/v1.41/containers/%2e%2e/images/json"),
+    ("GET", "/v1.41/containers/json/../../images/json"),
+    ("POST", "/v1.41/containers/{id}/restart/../exec"),
+    ("POST", "/v1.41/containers/{id}/exec?/restart"),
+    ("POST", "/v1.41/containers/{id}/exec#/restart"),
+    ("GET", "/v1.41/containers/{id}%2Farchive/json"),
+    ("get", "/v1.41/images/json"),
+]
+
+ASK = """
+import http.client, json, sys
+answers = []
+for method, path in json.load(sys.stdin):
+    connection = http.client.HTTPConnection("docker-proxy", 2375, timeout=10)
+    connection.putrequest(method, path, skip_accept_encoding=True)
+    connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    answers.append(connection.getresponse().status)
+    connection.close()
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def boxes(docker_client: docker.APIClient) -> Iterator[Boxes]:
+    made = Boxes(docker_client)
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="module")
+def discord() -> Iterator[FakeDiscord]:
+    """Discord on this host, where the containers reach it."""
+    with HTTPServer(host="0.0.0.0") as server:
+        yield FakeDiscord(server)
+
+
+@pytest.fixture(scope="module")
+def directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="aegis-test-", dir="/var/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def stack(
+    docker_client: docker.APIClient, boxes: Boxes, discord: FakeDiscord, directory: Path
+) -> Iterator[ComposeStack]:
+    compose_stack.command()
+    compose_stack.build_image()
+    place = directory / "first"
+    running = ComposeStack(
+        docker_client,
+        place,
+        DISCORD_API_URL=f"http://host.docker.internal:{discord.server.port}/api/v10",
+        DISCORD_ALERTS_CHANNEL=ALERTS,
+    )
+    token = running.secrets / "DISCORD_BOT_TOKEN"
+    token.write_text(f"{TOKEN}\n")
+    token.chmod(0o600)
+    (running.config / "aegis.yaml").write_text(CONFIG.format(label=boxes.only_label))
+    try:
+        running.up()
+        yield running
+    finally:
+        running.down()
+
+
+def asked(stack: ComposeStack, requests: list[tuple[str, str]]) -> list[int]:
+    """What the proxy answers the worker."""
+    some = stack.containers()["postgres"]["Id"]
+    question = json.dumps([(method, path.replace("{id}", some)) for method, path in requests])
+    pipe = 'printf %s "$1" | docker exec -i "$2" python -c "$3"'
+    said = stack.run(["sh", "-c", pipe, "sh", question, stack.containers()["worker"]["Id"], ASK])
+    assert said.returncode == 0, said.stderr
+    return list(json.loads(said.stdout))
+
+
+def test_from_nothing_every_part_is_healthy_and_each_core_job_completes(stack: ComposeStack) -> None:
+    assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed")
+
+
+def test_aegis_in_the_worker_manages_jobs_whatever_the_time_zone(stack: ComposeStack) -> None:
+    assert stack.aegis("pause", "memory_cleanup").returncode == 0
+    assert {job["id"] for job in stack.answer("jobs") if job["paused"]} == {"memory_cleanup"}
+    assert stack.aegis("resume", "memory_cleanup").returncode == 0
+    at_home = {job["id"]: job["next_run"] for job in stack.answer("jobs")}
+    abroad = json.loads(stack.inside("worker", "aegis", "jobs", "--json", TZ="Pacific/Apia").stdout)
+    same = {job["id"]: job["next_run"] for job in abroad if "evening" in job["id"]}
+    assert same
+    assert same.items() <= at_home.items()
+
+
+def test_the_doctor_is_green_inside(stack: ComposeStack) -> None:
+    red = [check for check in stack.answer("doctor") if check["ok"] is False]
+    assert red == []
+
+
+def test_the_proxy_lets_through_what_the_jobs_need(stack: ComposeStack) -> None:
+    answers = dict(zip(PASSING, asked(stack, PASSING), strict=True))
+    assert {request: status for request, status in answers.items() if status != 200} == {PASSING[-1]: 404}
+
+
+def test_the_proxy_refuses_everything_else(stack: ComposeStack) -> None:
+    answers = dict(zip(REFUSED, asked(stack, REFUSED), strict=True))
+    assert {request: status for request, status in answers.items() if status not in {400, 403}} == {}
+
+
+def test_only_the_proxy_holds_the_socket_and_only_the_worker_reaches_it(stack: ComposeStack) -> None:
+    seen = stack.containers()
+    holders = {
+        service
+        for service, found in seen.items()
+        if any("docker.sock" in str(mount.get("Source")) for mount in found["Mounts"])
+    }
+    assert holders == {"docker-proxy"}
+    network = f"{stack.name}_engine"
+    attached = {name for name, found in seen.items() if network in found["NetworkSettings"]["Networks"]}
+    assert attached == {"docker-proxy", "worker"}
+
+
+def test_every_container_has_no_more_rights_than_it_needs(stack: ComposeStack) -> None:
+    for service, found in stack.containers().items():
+        host = found["HostConfig"]
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert any("no-new-privileges" in option for option in host["SecurityOpt"]), service
+        assert host["Memory"] > 0, service
+        assert host["LogConfig"]["Config"]["max-size"], service
+        assert not host["Privileged"], service
+        addresses = {
+            binding["HostIp"] for bindings in (host["PortBindings"] or {}).values() for binding in bindings
+        }
+        assert addresses <= {"127.0.0.1"}, service
+    assert stack.inside("worker", "id", "-u").stdout.strip() == "10001"
+    tools = stack.inside("worker", "sh", "-c", "command -v gcc cc make pip docker || true")
+    assert "gcc" not in tools.stdout
+    assert "/opt/aegis/bin/pip" not in tools.stdout
+    assert stack.inside("worker", "cat", "/proc/1/comm").stdout.strip() == "tini"
+
+
+def test_secrets_are_closed_files_and_stand_in_no_container_s_settings(stack: ComposeStack) -> None:
+    listed = stack.inside("worker", "sh", "-c", "stat -c '%a %u %n' /run/aegis/secrets/[A-Z]*").stdout.split(
+        "\n"
+    )
+    files = {line.split()[2].rpartition("/")[2]: line.split()[:2] for line in listed if line}
+    assert files == {name: ["600", "10001"] for name in (*MADE, "DISCORD_BOT_TOKEN")}
+    values = [stack.inside("worker", "cat", f"/run/aegis/secrets/{name}").stdout.strip() for name in files]
+    assert all(len(value) > 20 for value in values)
+    shown = json.dumps(stack.containers()) + stack.compose("logs").stdout
+    assert [value for value in values if value in shown] == []
+
+
+def test_the_api_wants_its_secret(stack: ComposeStack) -> None:
+    refused = httpx.post(f"http://127.0.0.1:{stack.port}/api/flows/filter", json={})
+    assert refused.status_code == 401
+
+
+def test_a_sick_container_is_healed_through_the_proxy_and_a_hopeless_one_brings_a_person(
+    stack: ComposeStack, boxes: Boxes, discord: FakeDiscord
+) -> None:
+    sick = boxes.make("sick", "touch /tmp/ok; sleep 600", health="test -f /tmp/ok")
+    hopeless = boxes.make("hopeless", health="false")
+    wait_until(lambda: boxes.health(sick) == "healthy", description="a healthy container")
+    boxes.run(sick, "rm /tmp/ok")
+    for box in (sick, hopeless):
+        wait_until(lambda box=box: boxes.health(box) == "unhealthy", description="a sick container")
+    before = boxes.state(sick)["StartedAt"]
+    for _ in range(3):
+        stack.outcome_of("docker_health_check", {"strike_interval_seconds": 0})
+    assert boxes.state(sick)["StartedAt"] != before
+    assert boxes.health(sick) == "healthy"
+
+    def told() -> list[str]:
+        stack.outcome_of("alert_dispatch")
+        return [text for text in map(json.dumps, discord.shown(ALERTS)) if boxes.name("hopeless") in text]
+
+    assert wait_until(told, description="an escalation at Discord", timeout_seconds=60)
+    assert not [text for text in map(json.dumps, discord.shown(ALERTS)) if boxes.name("sick") in text]
+    boxes.remove(hopeless)
+
+
+def test_without_the_proxy_the_job_says_so_and_counts_no_strike(stack: ComposeStack) -> None:
+    strikes = "SELECT count(*), coalesce(sum(strikes), 0) FROM container_strikes"
+    before = stack.sql("aegis", strikes)
+    assert stack.compose("stop", "docker-proxy").returncode == 0
+    stack.outcome_of("docker_health_check", {"strike_interval_seconds": 0})
+    last = stack.answer("history", "docker_health_check")[0]
+    assert "docker-proxy" in json.dumps(last)
+    assert stack.sql("aegis", strikes) == before
+    assert stack.compose("start", "docker-proxy").returncode == 0
+    stack.wait_healthy()
+    assert stack.outcome_of("docker_health_check") == "Completed"
+
+
+@pytest.mark.parametrize("service", RUNNING)
+def test_a_part_that_is_killed_comes_back_by_itself(stack: ComposeStack, service: str) -> None:
+    stack.crash(service)
+    stack.wait_healthy()
+    assert stack.outcome_of("health_check") == "Completed"
+
+
+def test_after_docker_kill_of_everything_up_brings_everything_back(stack: ComposeStack) -> None:
+    for service in RUNNING:
+        stack.client.kill(stack.containers()[service]["Id"])
+    stack.up()
+    assert stack.outcome_of("health_check") == "Completed"
+
+
+def test_nothing_of_all_this_is_lost_in_the_ledger(stack: ComposeStack) -> None:
+    assert stack.outcome_of("missed_runs") == "Completed"
+    kept = stack.answer("ledger", "--since", "1h")
+    assert kept["missed"] == []
+    assert kept["problem"] is None
+
+
+def test_a_database_of_a_newer_version_is_refused_by_its_name(stack: ComposeStack) -> None:
+    now = stack.sql("aegis", "SELECT version_num FROM aegis_alembic_version")[0]
+    stack.sql("aegis", "UPDATE aegis_alembic_version SET version_num = '9999_of_the_future'")
+    refused = stack.compose("run", "--rm", "-T", "--no-deps", "deploy")
+    stack.sql("aegis", f"UPDATE aegis_alembic_version SET version_num = '{now}'")
+    assert refused.returncode != 0
+    assert "9999_of_the_future" in refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"", "is empty"), (b"\xff\xfe", "is not UTF-8 text")])
+def test_a_secret_that_cannot_be_used_is_named(stack: ComposeStack, content: bytes, said: str) -> None:
+    wrong = stack.secrets / "TELEGRAM_BOT_TOKEN"
+    wrong.write_bytes(content)
+    refused = stack.compose("run", "--rm", "-T", "--no-deps", "secrets")
+    wrong.unlink()
+    assert refused.returncode != 0
+    assert f"TELEGRAM_BOT_TOKEN: its file /run/aegis/given/TELEGRAM_BOT_TOKEN {said}" in (
+        refused.stdout + refused.stderr
+    )
+
+
+def test_a_backup_restored_into_an_empty_stack_beside_it_holds_everything(
+    stack: ComposeStack, docker_client: docker.APIClient, directory: Path
+) -> None:
+    events = "SELECT id || ' ' || event_type || ' ' || md5(summary) FROM episodic_memory ORDER BY id"
+    runs = "SELECT id || ' ' || state_name FROM flow_run WHERE state_type = 'COMPLETED' ORDER BY id"
+    journal = ["sh", "-c", "cd /var/lib/aegis/journal && md5sum *"]
+    before = stack.sql("aegis", events), stack.sql("prefect", runs), stack.inside("worker", *journal).stdout
+    assert all(before)
+    backup = directory / "backup"
+    written = stack.run(["compose/backup", str(backup)])
+    assert written.returncode == 0, written.stderr
+    refused = stack.run(["compose/restore", str(backup)])
+    assert refused.returncode != 0
+    assert "OVERWRITE=yes" in refused.stderr
+    second = ComposeStack(docker_client, directory / "second")
+    try:
+        restored = second.run(["compose/restore", str(backup)], timeout_seconds=400)
+        assert restored.returncode == 0, restored.stderr
+        second.wait_healthy()
+        assert set(second.sql("aegis", events)) >= set(before[0])
+        assert set(second.sql("prefect", runs)) >= set(before[1])
+        assert second.inside("worker", *journal).stdout == before[2]
+        assert second.outcome_of("health_check") == "Completed"
+        assert stack.unhealthy() == []
+    finally:
+        second.down()
+
+
+def test_a_damaged_backup_is_refused(stack: ComposeStack, directory: Path) -> None:
+    dump = directory / "backup" / "aegis.dump"
+    dump.write_bytes(dump.read_bytes()[:-1])
+    refused = stack.run(["compose/restore", str(dump.parent)])
+    assert refused.returncode != 0
+    assert "is damaged" in refused.stderr
+
+
+def test_a_taken_port_is_named(stack: ComposeStack, docker_client: docker.APIClient, directory: Path) -> None:
+    other = ComposeStack(docker_client, directory / "third", AEGIS_PORT=str(stack.port))
+    try:
+        made = other.compose("up", "-d", "--no-deps", "server")
+        assert made.returncode != 0
+        assert f"127.0.0.1:{stack.port}" in made.stdout + made.stderr
+    finally:
+        other.down()
