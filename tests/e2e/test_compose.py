@@ -170,7 +170,16 @@ def asked(stack: ComposeStack, requests: list[tuple[str, str]]) -> list[int]:
     return list(json.loads(said.stdout))
 
 
-def test_from_nothing_every_part_is_healthy_and_each_core_job_completes(stack: ComposeStack) -> None:
+def test_from_nothing_every_part_is_healthy_and_each_core_job_completes(
+    stack: ComposeStack, boxes: Boxes
+) -> None:
+    boxes.make("well")
+    stack.sql(
+        "aegis",
+        "INSERT INTO tasks (title) VALUES ('water the plants');"
+        "INSERT INTO episodic_memory (timestamp, event_type, summary)"
+        " SELECT now() - age, 'decision', 'to go on' FROM unnest(ARRAY['1 day', '1 hour']::interval[]) age",
+    )
     assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed")
 
 
