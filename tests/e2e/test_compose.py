@@ -19,7 +19,7 @@ from pytest_httpserver import HTTPServer
 from tests import compose_stack
 from tests.compose_stack import RUNNING, ComposeStack
 from tests.docker_boxes import Boxes, docker_client
-from tests.fake_services.discord import ALERTS, TOKEN, FakeDiscord
+from tests.fake_services.discord import ALERTS, JOURNAL, TOKEN, FakeDiscord
 from tests.waiting import wait_until
 
 __all__ = ["docker_client"]  # a fixture
@@ -148,6 +148,7 @@ def stack(
         place,
         DISCORD_API_URL=f"http://host.docker.internal:{discord.server.port}/api/v10",
         DISCORD_ALERTS_CHANNEL=ALERTS,
+        DISCORD_JOURNAL_CHANNEL=JOURNAL,
     )
     token = running.secrets / "DISCORD_BOT_TOKEN"
     token.write_text(f"{TOKEN}\n")
@@ -180,7 +181,9 @@ def test_from_nothing_every_part_is_healthy_and_each_core_job_completes(
         "INSERT INTO episodic_memory (timestamp, event_type, summary)"
         " SELECT now() - age, 'decision', 'to go on' FROM unnest(ARRAY['1 day', '1 hour']::interval[]) age",
     )
-    assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed")
+    assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed"), stack.answer(
+        "jobs"
+    )
 
 
 def test_aegis_in_the_worker_manages_jobs_whatever_the_time_zone(stack: ComposeStack) -> None:
@@ -255,7 +258,7 @@ def test_secrets_are_closed_files_and_stand_in_no_container_s_settings(stack: Co
 
 
 def test_the_api_wants_its_secret(stack: ComposeStack) -> None:
-    refused = httpx.post(f"http://127.0.0.1:{stack.port}/api/flows/filter", json={})
+    refused = httpx.get(f"http://127.0.0.1:{stack.port}/api/admin/version")
     assert refused.status_code == 401
 
 
