@@ -36,7 +36,7 @@ RUN rm requirements.lock requirements.image.lock \
 
 FROM ${PYTHON_IMAGE}
 RUN apt-get update -q \
-    && apt-get install -y -q --no-install-recommends tini \
+    && apt-get install -y -q --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 aegis \
     && useradd --uid 10001 --gid aegis --home-dir /var/lib/aegis --no-create-home --shell /usr/sbin/nologin aegis \

@@ -19,6 +19,7 @@ from pytest_httpserver import HTTPServer
 from tests import compose_stack
 from tests.compose_stack import RUNNING, ComposeStack
 from tests.docker_boxes import Boxes, docker_client
+from tests.fake_services import tls
 from tests.fake_services.discord import ALERTS, JOURNAL, TOKEN, FakeDiscord
 from tests.waiting import wait_until
 
@@ -26,6 +27,7 @@ __all__ = ["docker_client"]  # a fixture
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("as_root")]
 
+HOST = "host.docker.internal"
 CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
 MADE = ("POSTGRES_PASSWORD", "PREFECT_API_AUTH_STRING")
 
@@ -124,16 +126,19 @@ def boxes(docker_client: docker.APIClient) -> Iterator[Boxes]:
 
 
 @pytest.fixture(scope="module")
-def discord() -> Iterator[FakeDiscord]:
-    """Discord on this host, where the containers reach it."""
-    with HTTPServer(host="0.0.0.0") as server:
-        yield FakeDiscord(server)
-
-
-@pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="aegis-test-", dir="/var/tmp") as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def discord(directory: Path) -> Iterator[FakeDiscord]:
+    """Discord on this host, where the containers reach and trust it."""
+    context, trusted = tls.self_signed(HOST, directory)
+    (directory / "first" / "config").mkdir(parents=True)
+    trusted.rename(directory / "first" / "config" / "ca.pem")
+    with HTTPServer(host="0.0.0.0", ssl_context=context) as server:
+        yield FakeDiscord(server)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +151,8 @@ def stack(
     running = ComposeStack(
         docker_client,
         place,
-        DISCORD_API_URL=f"http://host.docker.internal:{discord.server.port}/api/v10",
+        DISCORD_API_URL=f"https://{HOST}:{discord.server.port}/api/v10",
+        AEGIS_CA_FILE="/etc/aegis/ca.pem",
         DISCORD_ALERTS_CHANNEL=ALERTS,
         DISCORD_JOURNAL_CHANNEL=JOURNAL,
     )
