@@ -48,6 +48,21 @@ def build_image() -> None:
     assert built.returncode == 0, built.stderr[-3000:]
 
 
+def build_next_image() -> str:
+    """The same program as another image, as a new version is one."""
+    name = f"{IMAGE}-next"
+    text = f"FROM {IMAGE}\nLABEL aegis-test=next\n"
+    built = subprocess.run(
+        ["docker", "build", "--quiet", "--tag", name, "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert built.returncode == 0, built.stderr
+    return name
+
+
 class ComposeStack:
     """One installation. `directory` holds its secrets and its aegis.yaml."""
 

@@ -37,7 +37,7 @@ def test_there_is_something_to_look_at() -> None:
 def test_every_setting_reaches_the_jobs() -> None:
     handed = set(SERVICES["worker"]["environment"])
     assert set(written()) - handed == NOT_HANDED_ON.keys()
-    assert handed - set(written()) == {"SSL_CERT_FILE"}
+    assert handed - set(written()) == {"SSL_CERT_FILE", "AEGIS_STARTED_BY"}
 
 
 def test_the_steward_is_set_as_the_worker_is() -> None:

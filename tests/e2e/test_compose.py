@@ -319,6 +319,22 @@ def test_after_docker_kill_of_everything_up_brings_everything_back(stack: Compos
     assert stack.outcome_of("health_check") == "Completed"
 
 
+def test_an_upgrade_replaces_every_part_of_ours_and_runs_nothing_twice(stack: ComposeStack) -> None:
+    before = stack.containers()
+    stack.environment["AEGIS_IMAGE"] = compose_stack.build_next_image()
+    stack.up()
+    after = stack.containers()
+    replaced = {service for service in after if after[service]["Image"] != before[service]["Image"]}
+    assert replaced == {"secrets", "server", "deploy", "worker", "steward"}
+    assert stack.outcome_of("health_check") == "Completed"
+    twice = stack.sql(
+        "prefect",
+        "SELECT deployment_id, expected_start_time, count(*) FROM flow_run"
+        " WHERE auto_scheduled AND state_type = 'COMPLETED' GROUP BY 1, 2 HAVING count(*) > 1",
+    )
+    assert twice == []
+
+
 def test_nothing_of_all_this_is_lost_in_the_ledger(stack: ComposeStack) -> None:
     assert stack.outcome_of("missed_runs") == "Completed"
     kept = stack.answer("ledger", "--since", "1h")

@@ -16,7 +16,7 @@ from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments import catalogue, doctor, doctor_server
 from deployments.api import NotFound
-from deployments.check import Check
+from deployments.check import Check, start_command
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -294,3 +294,9 @@ def test_alerts_that_wait_channels_that_fail_and_what_was_given_up_are_red() -> 
 def test_alerts_cannot_be_judged_without_the_database(tmp_path: Path) -> None:
     check = doctor.alerts_check(DatabaseSettings(postgres_host=str(tmp_path)))
     assert (check.ok, bool(check.fix)) == (None, True)
+
+
+def test_people_are_told_to_start_it_as_it_was_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert start_command() == "aegis up"
+    monkeypatch.setenv("AEGIS_STARTED_BY", "docker-compose up -d")
+    assert start_command() == "docker-compose up -d"
