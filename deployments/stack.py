@@ -181,7 +181,7 @@ class Stack:
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
             told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
-            ledger.write_plan(jobs.jobs, facts.result(), self._database, since)
+            ledger.write_plan(jobs.jobs, facts.result(), self._database, since, ledger.on_server(self._api))
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"

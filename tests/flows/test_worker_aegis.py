@@ -96,6 +96,12 @@ def test_a_run_that_listens_to_nobody_is_ended_from_outside(jobs: Jobs) -> None:
     assert is_gone(noted(place)[0]["started"])
 
 
+def test_a_run_may_take_as_long_as_its_job_variables_say(jobs: Jobs) -> None:
+    row, _ = jobs.run("stay", {"timeout_seconds": 1})
+    assert (row["state"]["type"], row["state"]["name"]) == ("FAILED", "TimedOut")
+    assert "exceeded timeout of 1" in message(row)
+
+
 def test_a_run_that_uses_more_memory_than_it_may_is_ended_and_says_so(jobs: Jobs) -> None:
     row, _ = jobs.run("grow", {"memory_limit_mb": 300})
     assert row["state"]["type"] == "CRASHED"

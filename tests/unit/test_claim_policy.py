@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
-from deployments.job_variables import ClaimRules, JobVariables, MaintenanceWindow
+from aegis_lib.maintenance import MaintenanceWindow
+from deployments.job_variables import ClaimRules, JobVariables
 from deployments.worker.claim_policy import STATE_NAMES, Decision, DueRun, decide
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
