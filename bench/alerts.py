@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -117,8 +118,8 @@ def switch_off_automations(stack: StackProcess) -> None:
 
 
 def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, round(share * len(ordered) + 0.5) - 1)]
+    """By nearest rank: the smallest value that is not below that share of them."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def row(name: str, found: list[float | None]) -> list[float]:

@@ -13,8 +13,6 @@ from aegis_lib.adapters.prefect_server import history
 from aegis_lib.alerts import service
 from aegis_lib.alerts.model import DispatchReport
 from aegis_lib.db import database, spooled_memory
-from aegis_lib.db.database import prober
-from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.health import service as health
 from aegis_lib.health.model import HealthReport
@@ -42,8 +40,8 @@ def tell_if_the_database_is_away() -> HealthReport | None:
     settings, spool = DatabaseSettings(), _open.spool()
     with _open.notifier() as notifier:
         return health.tell_if_away(
-            prober(settings), SpooledMemory(None, spool), OutageFile(spool.directory), notifier,
-            now=clock.utcnow(), config=_open.config().health,
+            database.prober(settings), spooled_memory.SpooledMemory(None, spool),
+            OutageFile(spool.directory), notifier, now=clock.utcnow(), config=_open.config().health,
         )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from aegis_lib.ledger.model import (
     Gap,
     JobTicks,
     Kind,
+    Maintenance,
     MissedTick,
     Pause,
     Presence,
@@ -313,10 +314,11 @@ def stale_problems(
     pauses: Sequence[Pause],
     found: Sequence[Gap],
     now: datetime,
+    maintenance: Iterable[Maintenance] = (),
 ) -> list[Problem]:
     """Jobs whose newest output is too old. Time in which the job was paused or nothing ran does not count.
 
-    Neither do the job's own maintenance windows.
+    Neither do maintenance windows, of the job itself or of aegis.yaml.
 
     `outputs` has the end of each job's newest useful run, None where there was none: then the age counts from
     the moment at which its schedule was first seen.
@@ -337,7 +339,7 @@ def stale_problems(
             Span(since=begun, until=over)
             for window in schedules[0].maintenance_windows
             for begun, over in window.times(since, now)
-        ]
+        ] + [Span(since=window.start, until=window.end) for window in maintenance if window.covers(job_id)]
         if _length_without(since, now, [*found, *idle, *closed]) > timedelta(seconds=allowed):
             problems.append(
                 Problem(

@@ -183,6 +183,8 @@ def _standing(alert: Alert) -> str:
     """Its state, and what is special about it."""
     if alert.suppressed_by is not None and alert.resolved_at is None:
         return f"follows from {alert.suppressed_by}"
+    if alert.flapping_at is not None and alert.resolved_at is None:
+        return f"{alert.state.value}, flapping"
     if alert.undelivered:
         return f"{alert.state.value}, {alert.undelivered} undelivered"
     return alert.state.value

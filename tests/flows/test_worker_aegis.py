@@ -233,7 +233,7 @@ def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process)
     )
     row = next(r for r in rig.runs(deployment) if r["state"]["name"] == "Misfired")
     assert row["state"]["type"] == "CANCELLED"
-    assert "later than its misfire grace of 0 s" in message(row)
+    assert "This job allows 0 s (misfire_grace_seconds: 0)" in message(row)
 
 
 def test_nothing_starts_in_a_maintenance_window_but_what_a_person_starts(

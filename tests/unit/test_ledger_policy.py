@@ -410,6 +410,8 @@ def test_a_maintenance_window_makes_no_output_old() -> None:
     known: dict[str, Any] = {"pauses": [], "found": [], "now": NOON}
     assert policy.stale_problems([held], {"site_check": NOON - 2 * HOUR}, **known) == []
     assert policy.stale_problems([held], {"site_check": NOON - 3 * HOUR}, **known) != []
+    known["maintenance"] = (Maintenance(jobs=("site_*",), start=NOON - 3 * HOUR, end=NOON - 2 * HOUR),)
+    assert policy.stale_problems([held], {"site_check": NOON - 3 * HOUR}, **known) == []
 
 
 def test_a_problem_whose_first_tick_was_answered_late_stays_the_same_case() -> None:
