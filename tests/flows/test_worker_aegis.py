@@ -229,6 +229,8 @@ def test_of_the_runs_that_nobody_started_only_the_latest_is_run(rig: Rig, worker
     (row, *_) = [r for r in rig.runs(deployment) if r["state"]["name"] == "Coalesced"]
     assert row["state"]["type"] == "CANCELLED"
     assert "stands for this one and for" in message(row)
+    (line,) = rig.api.filter("/logs/filter", {"logs": {"flow_run_id": {"any_": [row["id"]]}}})
+    assert line["message"] == f"Coalesced. {message(row)}", "the page of a run shows its log first"
 
 
 def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process) -> None:
