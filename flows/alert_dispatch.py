@@ -8,16 +8,14 @@ from prefect.client.schemas.objects import State
 
 from aegis_lib import clock
 from aegis_lib.adapters.notify import one_by_one
-from aegis_lib.adapters.outage_file import OutageFile
 from aegis_lib.adapters.prefect_server import history
 from aegis_lib.alerts import service
 from aegis_lib.alerts.model import DispatchReport
 from aegis_lib.db import database, spooled_memory
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
-from aegis_lib.health import service as health
-from aegis_lib.health.model import HealthReport
 from aegis_lib.settings import DatabaseSettings
 from flows import _open
+from flows._database_outage import tell_if_the_database_is_away
 from flows._policy import job, outcome, step
 
 
@@ -32,17 +30,6 @@ def send_what_is_due() -> DispatchReport:
     ):
         spooled_memory.flush_into(_open.spool(), db.memory, db.alerts)
         return service.dispatch(db.alerts, runs, channels, config, clock.utcnow())
-
-
-@step
-def tell_if_the_database_is_away() -> HealthReport | None:
-    """Tell of an outage, once for all jobs that see it."""
-    settings, spool = DatabaseSettings(), _open.spool()
-    with _open.notifier() as notifier:
-        return health.tell_if_away(
-            database.prober(settings), spooled_memory.SpooledMemory(None, spool),
-            OutageFile(spool.directory), notifier, now=clock.utcnow(), config=_open.config().health,
-        )  # fmt: skip
 
 
 @job(timeout_seconds=50, retries=0)
