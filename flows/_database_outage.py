@@ -1,4 +1,4 @@
-"""What a job does that finds the database away: tell of it, once for all jobs that see it. Decides nothing."""
+"""What a job does that finds the database away: it tells of it, once for all jobs. Decides nothing."""
 
 from __future__ import annotations
 
