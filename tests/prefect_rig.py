@@ -20,11 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
 from deployments.api import PrefectApi
 from deployments.embedded_postgres import EmbeddedPostgres
+from tests.process_costs import cpu_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -183,17 +183,12 @@ class Rig:
 
     def cpu_seconds(self) -> float:
         """Processor time so far of the server, of PostgreSQL and of all workers, with all they started."""
-        total = 0.0
-        roots = [process.pid for process in self.processes.values()]
-        roots += [pid] if (pid := self.postgres.pid()) else []
-        for root in roots:
-            with suppress(psutil.Error):
-                parent = psutil.Process(root)
-                for process in (parent, *parent.children(recursive=True)):
-                    with suppress(psutil.Error):
-                        times = process.cpu_times()
-                        total += times.user + times.system + times.children_user + times.children_system
-        return total
+        return cpu_seconds(self.roots())
+
+    def roots(self) -> list[int]:
+        """The processes that all others here are children of."""
+        pid = self.postgres.pid()
+        return [*(process.pid for process in self.processes.values()), *([pid] if pid else [])]
 
     def wait(self, condition: Any, what: str, seconds: float, every: float = 0.1) -> Any:
         deadline = time.monotonic() + seconds
