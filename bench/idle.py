@@ -1,4 +1,4 @@
-"""What an installation costs while nobody looks: processor and memory of all its parts, ours and Prefect as it comes.
+"""What an installation costs while nobody looks: processor and memory of all parts; ours and stock Prefect.
 
     python bench/idle.py [--minutes 10] [--ours-only]
 
@@ -28,7 +28,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from deployments import stack_database
 from tests.process_costs import cpu_seconds, pss_mb
 from tests.stack_process import StackProcess, temporary_directory
 from tests.waiting import wait_until
@@ -136,9 +135,7 @@ def postgres_of(stack: StackProcess) -> list[int]:
     return [pid] if (pid := stack.postgres.pid()) else []
 
 
-def measure(
-    arm: str, stack: StackProcess, roots: Callable[[], Roots], seconds: float
-) -> dict[str, float]:
+def measure(arm: str, stack: StackProcess, roots: Callable[[], Roots], seconds: float) -> dict[str, float]:
     """Wait, look, and print what each part used."""
     time.sleep(SETTLE_SECONDS)
     parts = roots()

@@ -17,12 +17,13 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.prefect_rig import Rig, running
 
-LIMIT = {
+LIMIT: dict[str, Any] = {
     "concurrency_limit": 1,
     "concurrency_options": {"collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
 }

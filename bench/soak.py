@@ -2,11 +2,11 @@
 
     python bench/soak.py [--runs 2000] [--at-once 200] [--minutes 11]
 
-First `--runs` runs of a job that does nothing, a few of them waiting at any time, then `--at-once` due in the
-same moment. Before, in between and after, when nothing runs, are counted: the open descriptors of the worker
-and of its warm processes, their own memory (USS), and the processes below the worker. A run that does not end,
-a process that stays, or a descriptor more than before is a fault and makes the exit code 1. Runs that are
-left when the time is up are cancelled, and the table says how many there were. The last line is JSON.
+First `--runs` runs of a job that does nothing, a few of them waiting at any time, then `--at-once` due in
+the same moment. Before, in between and after, when nothing runs, are counted: the open descriptors of the
+worker and of its warm processes, their own memory (USS), and the processes below the worker. A run that does
+not end, a process that stays, or a descriptor more than after the first runs is a fault and makes the exit
+code 1. When the time is up no more runs are begun; the table says how many there were. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def report(
         and last.processes == first.processes
         and last.descriptors <= first.descriptors
     )
-    found = {
+    figures: dict[str, object] = {
         "runs": in_a_row,
         "at_once": at_once,
         "not_completed": last.runs - ended["COMPLETED"],
@@ -151,7 +151,7 @@ def report(
         **{f"last_{name}": value for name, value in asdict(last).items() if name != "runs"},
         "green": green,
     }
-    print(json.dumps({key: round(v, 1) if isinstance(v, float) else v for key, v in found.items()}))
+    print(json.dumps({key: round(v, 1) if isinstance(v, float) else v for key, v in figures.items()}))
     return 0 if green else 1
 
 
