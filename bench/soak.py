@@ -68,8 +68,7 @@ def soak(rig: Rig, wanted: int, at_once: int, until: float) -> int:
         print(f"\r{looks[-1].runs} runs", end="", file=sys.stderr, flush=True)
     seconds = time.monotonic() - began
     in_a_row = looks[-1].runs - WARM_UP
-    for _ in range(at_once):
-        rig.trigger(job)
+    rig.feed(job, "soak", at_once)
     left = drain(rig, job, until)
     looks.append(look(rig, looks[-1].runs + at_once - left))
     return report(looks, in_a_row, at_once, left, counts(rig, job), seconds)
@@ -79,9 +78,9 @@ def feed(rig: Rig, job: str, wanted: int, until: float) -> int:
     """Trigger so many runs, never more than `WAITING` ahead, and wait for the last."""
     triggered = 0
     while triggered < wanted and time.monotonic() < until:
-        for _ in range(min(WAITING - unfinished(rig, job), wanted - triggered)):
-            rig.trigger(job)
-            triggered += 1
+        more = max(0, min(WAITING - unfinished(rig, job), wanted - triggered))
+        rig.feed(job, "soak", more)
+        triggered += more
         time.sleep(0.5)
     drain(rig, job, until + 60)
     return triggered
