@@ -6,8 +6,8 @@ Ours and stock, each with a server of its own on embedded PostgreSQL and one wor
 some runs are kept under way or waiting, and the completed ones are counted. Then that many deployments have
 one run each due in the same second, known to the server beforehand: seconds from that second until the last
 has started, and how late each started. An arm that has not started all within the patience is stopped there,
-and lateness is of those that did. Memory is the peak of the PSS of the worker with all its children. The stock
-worker is held to a dozen runs at once, which keeps two cores busy. The last line is JSON.
+and lateness is of those that did. Memory is the peak of the PSS of the worker with all its children. The
+stock worker is held to a dozen runs at once, which keeps two cores busy. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def main() -> None:
             rig.worker(arm, kind, options=limit)
             rates[arm] = sustained(rig, arm, options.minutes * 60)
             herds[arm] = herd(rig, arm, options.deployments, options.patience)
+            print(f"{arm}: {herds[arm]}", flush=True)
     report(rates, herds, options.deployments)
 
 
@@ -83,7 +84,9 @@ def sustained(rig: Rig, arm: str, seconds: float) -> float:
     spent = ", ".join(
         f"{name} {(cpu_seconds([pid]) - before[name]) / max(done, 1):.3f}" for name, pid in parts.items()
     )
-    print(f"{arm}: {done} runs in {took:.0f} s; CPU s a run: {spent}; load {os.getloadavg()[0]:.2f}")
+    print(
+        f"{arm}: {done} runs in {took:.0f} s; CPU s a run: {spent}; load {os.getloadavg()[0]:.2f}", flush=True
+    )
     clear(rig, job)
     return done / took * 60
 
