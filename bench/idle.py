@@ -28,6 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from deployments import signals
 from tests.process_costs import cpu_seconds, pss_mb
 from tests.stack_process import StackProcess, temporary_directory
 from tests.waiting import wait_until
@@ -167,4 +168,5 @@ def runs_over(stack: StackProcess) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()

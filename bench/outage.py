@@ -23,6 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from deployments import signals
 from tests.prefect_rig import Rig, running
 
 LIMIT: dict[str, Any] = {
@@ -108,4 +109,5 @@ def measure(rig: Rig, arm: str, kind: str, options: argparse.Namespace) -> dict[
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()

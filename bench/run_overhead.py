@@ -30,6 +30,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import dagster_reference
+from deployments import signals
 from tests.prefect_rig import Rig, running
 
 SETTLE_SECONDS = 2.0
@@ -214,4 +215,5 @@ def report(arms: list[Arm], idle: float, idle_after: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psutil
 
+from deployments import signals
 from tests.prefect_rig import Rig, running
 from tests.process_costs import open_files, tree
 
@@ -155,4 +156,5 @@ def report(
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()

@@ -27,6 +27,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from deployments import signals
 from tests.prefect_rig import Rig, running
 from tests.process_costs import cpu_seconds, pss_mb
 
@@ -177,4 +178,5 @@ def report(rates: dict[str, float], herds: dict[str, Herd], size: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()
