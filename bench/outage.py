@@ -1,6 +1,6 @@
 """What is run when the worker comes back: ours and Prefect's process worker, on the same server.
 
-    python bench/outage.py [--jobs 30] [--ticks 60] [--patience 150]
+    python bench/outage.py [--jobs 30] [--ticks 60] [--patience 180]
 
 Every-minute jobs with a limit of one run each, and a worker that was away for so many minutes. The minutes
 are not waited for: the server is asked to plan the runs of that time, as its scheduler had done then. Counted
@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Runs after an outage of the worker.")
     parser.add_argument("--jobs", type=int, default=30)
     parser.add_argument("--ticks", type=int, default=60)
-    parser.add_argument("--patience", type=float, default=150, help="seconds after which an arm is given up")
+    parser.add_argument("--patience", type=float, default=180, help="seconds after which an arm is given up")
     options = parser.parse_args()
     found: dict[str, object] = {}
     for arm, kind in (("ours", "aegis"), ("stock", "process")):

@@ -167,12 +167,14 @@ class Rig:
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters or {}}
         return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
-    def feed(self, deployment: str, pool: str, runs: int) -> None:
+    def feed(self, deployment: str, pool: str, runs: int, due: datetime | None = None) -> None:
         """Have so many runs wait, without the check of job variables that `trigger` costs the server."""
         flow = self.api.get(f"/deployments/{deployment}")["flow_id"]
-        waiting = {"state": {"type": "SCHEDULED"}, "work_pool_name": pool}
+        details = {"scheduled_time": due.isoformat()} if due else {}
+        state = {"type": "SCHEDULED", "state_details": details}
+        body = {"flow_id": flow, "deployment_id": deployment, "work_pool_name": pool, "state": state}
         for _ in range(runs):
-            self.api.post("/flow_runs/", {"flow_id": flow, "deployment_id": deployment, **waiting})
+            self.api.post("/flow_runs/", body)
 
     def finish(self, run: str, seconds: float = 120, every: float = 1.0) -> dict[str, Any]:
         """The run when it is over. Each question costs the server processor time."""
