@@ -27,6 +27,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import dagster_reference
@@ -129,6 +131,8 @@ def main() -> None:
         print(file=sys.stderr)
         idle_after = idle_rate(rig)
     arms = [ours, stock, command]
+    if not ours.start:
+        raise SystemExit("Not one round fits into the time; give more --minutes.")
     if not options.no_references:
         found = (apscheduler(options.runs), dagster(options.dagster_venv, options.runs))
         arms += [reference for reference in found if reference]
@@ -183,7 +187,14 @@ def dagster(venv: Path, runs: int) -> Arm | None:
     if program is None:
         print("Dagster cannot be installed; left out.", file=sys.stderr)
         return None
-    rows = dagster_reference.measure(program, min(runs, REFERENCE_RUNS), REFERENCE_MINUTES - 1)
+    try:
+        rows = dagster_reference.measure(program, min(runs, REFERENCE_RUNS), REFERENCE_MINUTES - 1)
+    except (TimeoutError, httpx.HTTPError) as error:
+        print(f"Dagster is left out: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    if not rows:
+        print("Dagster is left out: it ended no run in its time.", file=sys.stderr)
+        return None
     return Arm(f"reference: Dagster {dagster_reference.version(program)}, launched->started").of(rows)
 
 
