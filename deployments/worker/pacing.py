@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 PLACES = 8 * (os.cpu_count() or 1)
-HOLD_SECONDS = 2.0
+HOLD_SECONDS = 4.0
 """After this long a run counts as started, however long it goes on."""
 
 
