@@ -300,6 +300,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         running = [e for e in self._executions.values() if e.task and not e.task.done()]
         for execution in running:
             execution.stopping = True  # what is only claimed goes back
+        self._executor.hurry()
         if not running:
             return
         log.info("worker_drains", runs=len(running), seconds=self._drain_seconds)
