@@ -47,7 +47,6 @@ class Installation(StackProcess):
         own = {
             "AEGIS_PROJECT_DIR": str(catalogue.write(directory)),
             DIRECTORY: str(self.notes),
-            "AEGIS_CONFIG": str(directory / "none.yaml"),
         }
         super().__init__(directory, **own, **settings)
 
@@ -146,7 +145,7 @@ class Installation(StackProcess):
                 timeout_seconds=120,
                 every_seconds=0.3,
             )
-            return str(ended.outcome) != "Cancelled"  # else a pass of its schedule was at it
+            return ended.outcome == "Completed"  # Cancelled: a pass of its schedule was at it
 
         wait_until(done, description="a pass of the ledger", timeout_seconds=180, every_seconds=2)
 
