@@ -114,7 +114,7 @@ def _opened(log_file: Path) -> BinaryIO:
         return log_file.open("ab")
     except OSError as error:
         log.error("log_not_written", file=str(log_file), reason=error.strerror)
-        return open(os.devnull, "wb")  # noqa: SIM115  the caller closes it
+        return open(os.devnull, "wb")
 
 
 def rotate(log_file: Path) -> None:

@@ -159,7 +159,7 @@ class Server:
         return "ours"
 
     async def _claimed_after_all(self, run: FlowRun) -> Claim:
-        """What became of a claim whose answer was lost: a run that waits for us alone holds its job's place."""
+        """What became of a claim whose answer was lost: a run that waits for us holds its job's place."""
         now = await insist("claim", lambda: self.read(run.id))
         if now is None or now.state is None or not now.state.is_pending():
             return "not ours"

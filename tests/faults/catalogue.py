@@ -13,7 +13,8 @@ from ruamel.yaml import YAML
 from tests.faults.project.fault_effects import IMPORT_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_JOBS = Path(__file__).with_name("project")
+PROJECT = Path(__file__).with_name("project")
+"""The jobs of the fault table, laid out as a project."""
 _LEFT_OUT = "docker-health-check"  # it would restart containers of others on this machine
 
 
@@ -49,7 +50,7 @@ def write(directory: Path) -> Path:
     """Make the project's directory: flows, catalogue, Prefect's settings."""
     project = directory / "project"
     shutil.copytree(ROOT / "flows", project / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(_JOBS, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "prefect.toml", project)
     content = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text())
     kept = [entry for entry in content["deployments"] if entry["name"] != _LEFT_OUT]

@@ -1,4 +1,4 @@
-"""The faults: at which moment each strikes, and how. Repairs nothing; what a fault takes away is given back."""
+"""The faults: at which moment each strikes, and how. Repairs nothing but what a lasting fault took away."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _kill_worker(stack: Installation) -> None:
 
 
 def _kill_run(stack: Installation) -> None:
-    os.kill(stack.begun(TOIL)[-1].pid, signal.SIGKILL)
+    os.kill(stack.notes.begun(TOIL)[-1].pid, signal.SIGKILL)
 
 
 def _kill_worker_and_run(stack: Installation) -> None:
@@ -106,6 +106,8 @@ FAULTS = (
         needs="network",
     ),
 )
+QUICK = {"server-kill", "worker-run-kill", "run-kill", "postgres-kill", "disk-full", "network-cut"}
+"""The faults that the test suite injects."""
 
 
 def inject(fault: Fault, stack: Installation) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from aegis_lib import clock
 from aegis_lib.db import database
@@ -18,21 +15,11 @@ from deployments import ledger
 from tests import postgres
 from tests.faults import catalogue
 from tests.faults.catalogue import INTERVAL_SECONDS, JOBS, FaultJob
+from tests.faults.notes import Note, Notes
 from tests.faults.project.fault_effects import DIRECTORY
 from tests.faults.surroundings import Network, SmallDisk
 from tests.stack_process import StackProcess
 from tests.waiting import wait_until
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line that a run wrote: it began, or it did what was to be done, for the tick `due`."""
-
-    job: str
-    due: datetime
-    at: datetime
-    pid: int
-    run: str
 
 
 class Installation(StackProcess):
@@ -42,33 +29,16 @@ class Installation(StackProcess):
     network: Network
 
     def __init__(self, directory: Path, **settings: str) -> None:
-        self.notes = directory / "notes"
-        (self.notes / "claims").mkdir(parents=True)
+        self.notes = Notes(directory / "notes")
         own = {
             "AEGIS_PROJECT_DIR": str(catalogue.write(directory)),
-            DIRECTORY: str(self.notes),
+            DIRECTORY: str(directory / "notes"),
         }
         super().__init__(directory, **own, **settings)
 
     @property
     def database(self) -> DatabaseSettings:
         return postgres.settings_of(self.postgres, name="aegis", connect_timeout_seconds=5)
-
-    def begun(self, job: FaultJob | None = None) -> list[Note]:
-        """What began, in order."""
-        return self._read("begun", job)
-
-    def effects(self, job: FaultJob | None = None) -> list[Note]:
-        """What was done, in order."""
-        return self._read("effects", job)
-
-    def _read(self, kind: str, job: FaultJob | None) -> list[Note]:
-        try:
-            lines = (self.notes / f"{kind}.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        found = [_note(json.loads(line)) for line in lines]
-        return [note for note in found if job is None or note.job == job.name]
 
     def wait_counted(self) -> None:
         """Until the ledger counts ticks: it expects none in the first minute after a deploy."""
@@ -86,7 +56,8 @@ class Installation(StackProcess):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             first = [
-                min((note.at for note in self.effects(job) if note.due > since), default=None) for job in JOBS
+                min((note.at for note in self.notes.effects(job) if note.due > since), default=None)
+                for job in JOBS
             ]
             if None not in first:
                 return max(moment for moment in first if moment is not None)
@@ -95,12 +66,13 @@ class Installation(StackProcess):
 
     def wait_running(self, job: FaultJob) -> Note:
         """Until a run of it begins; what that noted."""
-        seen = len(self.begun(job))
-        return wait_until(
-            lambda: (now := self.begun(job)) and len(now) > seen and now[-1],
+        seen = len(self.notes.begun(job))
+        begun = wait_until(
+            lambda: self.notes.begun(job)[seen:],
             description=f"{job.name} to begin",
             timeout_seconds=INTERVAL_SECONDS * 4,
         )
+        return begun[-1]
 
     def wait_pending(self, job: FaultJob) -> str:
         """Until a run of it is claimed and has not begun; its id."""
@@ -126,7 +98,7 @@ class Installation(StackProcess):
         return str(self.api.get(f"/flow_runs/{run}")["state"]["name"])
 
     def account(self, start: datetime, end: datetime) -> Counter[str]:
-        """The ledger's outcomes of the three jobs' ticks in (start, end]; `Unaccounted` where it lacks one."""
+        """The ledger's outcomes of the jobs' ticks in (start, end]; `Unaccounted` where it lacks one."""
         found: Counter[str] = Counter()
         for row in ledger.account(start, end, None, self.database).jobs:
             if row.job_id in {job.name for job in JOBS}:
@@ -139,17 +111,13 @@ class Installation(StackProcess):
 
         def done() -> bool:
             run = self.scheduler.run_job("missed_runs")
-            ended = wait_until(
-                lambda: (seen := self.scheduler.runs.find(run.id)).final and seen,
+            wait_until(
+                lambda: self.scheduler.runs.find(run.id).final,
                 description="the ledger's pass",
                 timeout_seconds=120,
                 every_seconds=0.3,
             )
-            return ended.outcome == "Completed"  # Cancelled: a pass of its schedule was at it
+            # Cancelled: a pass of its schedule was at it
+            return self.scheduler.runs.find(run.id).outcome == "Completed"
 
         wait_until(done, description="a pass of the ledger", timeout_seconds=180, every_seconds=2)
-
-
-def _note(line: dict[str, Any]) -> Note:
-    at = datetime.fromtimestamp(line["at"], UTC)
-    return Note(line["job"], datetime.fromisoformat(line["due"]), at, line["pid"], line["run"])

@@ -1,4 +1,4 @@
-"""Measures faults on a running stack: one row for each, judged together when the ledger was brought up to date."""
+"""Measures faults on a running stack: a row for each, judged when the ledger was brought up to date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from aegis_lib import clock
 from aegis_lib.ledger.model import TickOutcome
 from tests.faults.catalogue import INTERVAL_SECONDS, JOBS
 from tests.faults.injections import Fault, inject, outlast
-from tests.faults.installation import Installation, Note
+from tests.faults.installation import Installation
+from tests.faults.notes import Note
 
 PATIENCE_SECONDS = 300.0
 _INTERVAL = timedelta(seconds=INTERVAL_SECONDS)
@@ -95,8 +96,8 @@ def _count(row: Row, stack: Installation) -> None:
     assert row.end is not None
     row.ticks_due = sum(len(job.ticks(row.start, row.end)) for job in JOBS)
     row.outcomes = stack.account(row.start, row.end)
-    row.begun_twice = twice(stack.begun(), row.start, row.end)
-    row.effects_twice = twice(stack.effects(), row.start, row.end)
+    row.begun_twice = twice(stack.notes.begun(), row.start, row.end)
+    row.effects_twice = twice(stack.notes.effects(), row.start, row.end)
 
 
 def twice(notes: Iterable[Note], start: datetime, end: datetime) -> int:

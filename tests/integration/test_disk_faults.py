@@ -187,9 +187,7 @@ def test_a_part_of_the_stack_starts_although_there_is_no_room_for_its_log(
     fill(small_disk)
     done = small_disk.parent / "done"
     child = [sys.executable, "-c", "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()", str(done)]
-    part = ChildProcess(
-        "worker", child, dict(os.environ), small_disk, small_disk / log_file, grace_seconds=1
-    )
+    part = ChildProcess("worker", child, dict(os.environ), small_disk, small_disk / log_file, grace_seconds=1)
     part.start()
     wait_until(done.exists, description="the part's work")
     part.stop()
