@@ -5,6 +5,7 @@ Differs from `aegis up` in nothing but where the worker runs and by which addres
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from deployments import stack
@@ -24,7 +25,7 @@ class Apart(stack.Stack):
         name = ("--type", POOL_TYPE, "--name", stack.worker_name())
         return ChildProcess(
             "worker",
-            ["/usr/sbin/ip", "netns", "exec", NAMESPACE, *start, *name],
+            [shutil.which("ip") or "ip", "netns", "exec", NAMESPACE, *start, *name],
             {**child_environment(self._installation), "PREFECT_API_URL": API_URL},
             self._project,
             self._logs / "worker.log",

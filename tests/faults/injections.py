@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from tests.faults.catalogue import SLOW, TOIL
 from tests.faults.installation import Installation
 
 CUT_SECONDS = 45.0
-FULL_SECONDS = 30.0
 
 Wait = Callable[[Installation], str]
 Strike = Callable[[Installation], object]
@@ -22,8 +20,8 @@ Strike = Callable[[Installation], object]
 class Fault:
     """One row of the table. `wait` waits for the moment and gives the run that the fault finds in flight.
 
-    A fault that lasts is undone by `undo` after `lasts_seconds`; the jobs must run again after that or, where
-    `jobs_go_on`, all the time.
+    A fault that lasts is undone by `undo`: after `lasts_seconds`, from when on the jobs must run again; or,
+    without a time, when they have run again in spite of it.
     """
 
     name: str
@@ -31,8 +29,7 @@ class Fault:
     wait: Wait
     strike: Strike
     undo: Strike | None = None
-    lasts_seconds: float = 0.0
-    jobs_go_on: bool = False
+    lasts_seconds: float | None = None
     needs: str | None = None
 
 
@@ -92,8 +89,6 @@ FAULTS = (
         _running,
         lambda stack: stack.small_disk.fill(),
         undo=lambda stack: stack.small_disk.empty(),
-        lasts_seconds=FULL_SECONDS,
-        jobs_go_on=True,
         needs="disk",
     ),
     Fault(
@@ -111,14 +106,7 @@ QUICK = {"server-kill", "worker-run-kill", "run-kill", "postgres-kill", "disk-fu
 
 
 def inject(fault: Fault, stack: Installation) -> str:
-    """Wait for the moment, strike, and undo what lasts; the run that the fault found in flight."""
+    """Wait for the moment and strike; the run that the fault found in flight."""
     run = fault.wait(stack)
     fault.strike(stack)
     return run
-
-
-def outlast(fault: Fault, stack: Installation) -> None:
-    """Wait for the end of a fault that lasts."""
-    if fault.undo is not None:
-        time.sleep(fault.lasts_seconds)
-        fault.undo(stack)

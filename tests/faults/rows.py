@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from aegis_lib import clock
 from aegis_lib.ledger.model import TickOutcome
 from tests.faults.catalogue import INTERVAL_SECONDS, JOBS
-from tests.faults.injections import Fault, inject, outlast
+from tests.faults.injections import Fault, inject
 from tests.faults.installation import Installation
 from tests.faults.notes import Note
 
@@ -23,8 +23,9 @@ _INTERVAL = timedelta(seconds=INTERVAL_SECONDS)
 class Row:
     """What one fault did.
 
-    `again_seconds` is the time from the fault, or from its end where it lasts, until every job had run for a
-    tick due after it; `best_seconds` is when the last of these ticks was due.
+    `struck` is the moment of the fault, or its end where no job can run while it lasts; `again_seconds` is
+    the time from there until every job had run for a tick due after it; `best_seconds` is when the last of
+    these ticks was due.
     """
 
     fault: Fault
@@ -58,22 +59,18 @@ def measure(fault: Fault, stack: Installation, patience_seconds: float = PATIENC
     run = inject(fault, stack)
     struck = clock.utcnow()
     row = Row(fault, struck - _INTERVAL, struck, run=run)
-    if fault.jobs_go_on:
-        _await_again(row, stack, fault.lasts_seconds)
-        outlast(fault, stack)
-    else:
-        outlast(fault, stack)
-        row.struck = clock.utcnow() if fault.undo else struck
-        _await_again(row, stack, patience_seconds)
-    row.end = clock.utcnow()
-    return row
-
-
-def _await_again(row: Row, stack: Installation, seconds: float) -> None:
+    if fault.undo and fault.lasts_seconds is not None:
+        time.sleep(fault.lasts_seconds)
+        fault.undo(stack)
+        row.struck = clock.utcnow()
     next_due = [job.ticks(row.struck, row.struck + _INTERVAL)[0] for job in JOBS]
     row.best_seconds = (max(next_due) - row.struck).total_seconds()
-    again = stack.wait_again(row.struck, seconds)
+    again = stack.wait_again(row.struck, patience_seconds)
     row.again_seconds = None if again is None else (again - row.struck).total_seconds()
+    if fault.undo and fault.lasts_seconds is None:
+        fault.undo(stack)
+    row.end = clock.utcnow()
+    return row
 
 
 def judge(rows: Iterable[Row], stack: Installation, patience_seconds: float = 120) -> None:

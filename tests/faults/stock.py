@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from aegis_lib import clock
 from tests.faults import catalogue
@@ -24,7 +25,7 @@ from tests.stack_process import temporary_directory
 INTERVAL_SECONDS = 30  # a run of the process worker takes seconds to start
 RESTART_SECONDS = 2.0
 _WORKER = "worker-stock"
-_LIMIT = {
+_LIMIT: dict[str, Any] = {
     "concurrency_limit": 1,
     "concurrency_options": {"collision_strategy": "CANCEL_NEW", "grace_period_seconds": 60},
 }
