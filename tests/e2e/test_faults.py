@@ -21,7 +21,7 @@ from tests.faults.rows import Row, judge, measure
 from tests.faults.surroundings import Unavailable
 
 HERE = [fault for fault in FAULTS if fault.name in QUICK and fault.needs != "network"]
-(CUT,) = [replace(fault, lasts_seconds=25) for fault in FAULTS if fault.needs == "network"]
+(CUT,) = [replace(fault, lasts_seconds=20) for fault in FAULTS if fault.needs == "network"]
 PATIENCE_SECONDS = 120.0
 
 

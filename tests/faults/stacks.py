@@ -48,4 +48,6 @@ def _running(stack: Installation) -> Iterator[None]:
         stack.start()
         yield
     finally:
+        if stack.process is not None and stack.process.poll() is None:
+            stack.kill_everything()  # nothing of it is needed any more
         stack.close()
