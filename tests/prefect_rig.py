@@ -133,11 +133,14 @@ class Rig:
             "end_time": now.isoformat(),
             "max_runs": 1000,
         }
+        pool = f"/work_pools/{self.api.get(f'/deployments/{deployment}')['work_pool_name']}"
+        self.api.patch(pool, {"is_paused": True})  # no worker may see them before they are as they should be
         self.api.post(f"/deployments/{deployment}/schedule", window)
         with psycopg.connect(**{**self.postgres.connection("postgres"), "dbname": "prefect"}) as connection:
             connection.execute(
                 "UPDATE flow_run SET auto_scheduled = true WHERE deployment_id = %s", [deployment]
             )
+        self.api.patch(pool, {"is_paused": False})
 
     def runs(self, deployment: str, **chosen: Any) -> list[dict[str, Any]]:
         """Runs of a deployment."""

@@ -161,7 +161,10 @@ def test_stopping_holds_every_run_and_starting_lets_them_go(api: PrefectApi, sch
 
 def test_a_deploy_keeps_what_was_stopped(api: PrefectApi, scheduler: Scheduler) -> None:
     scheduler.stop()
-    sync.ensure_work_pool(api, python="/elsewhere/python")
+    template = api.get(f"/work_pools/{WORK_POOL}")["base_job_template"]
+    del template["variables"]["properties"]["coalesce"], template["job_configuration"]["coalesce"]
+    api.patch(f"/work_pools/{WORK_POOL}", {"base_job_template": template})
+    assert sync.ensure_work_pool(api)
     assert not scheduler.running
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from deployments.worker.processes import living_runs
+from deployments.worker.process_title import run_id_of
 from tests import postgres as servers
 from tests import requirement
 from tests.flows.test_worker_contract import JOBS, Jobs, hooks, is_gone, noted
@@ -176,6 +176,13 @@ def test_a_job_that_cannot_be_imported_hurts_no_other(jobs: Jobs, rig: Rig) -> N
     assert jobs.run("tell")[0]["state"]["type"] == "COMPLETED"
 
 
+def is_run(process: psutil.Process) -> bool:
+    try:
+        return run_id_of(f"{' '.join(process.cmdline())} ") is not None
+    except psutil.NoSuchProcess:
+        return False
+
+
 def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
     jobs: Jobs, rig: Rig, worker: psutil.Process
 ) -> None:
@@ -185,7 +192,7 @@ def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
         assert all(rig.finish(run, every=0.3)["state"]["type"] == "COMPLETED" for run in runs)
 
     def quiet() -> bool:
-        return not living_runs()
+        return not any(map(is_run, worker.children(recursive=True)))
 
     started(5)
     wait_until(quiet, description="the first runs to end")
@@ -198,7 +205,7 @@ def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
     assert not [p for p in after if p.status() == psutil.STATUS_ZOMBIE]
     for process in after:
         files, memory = before[process.pid]
-        assert process.num_fds() <= files + 2
+        assert process.num_fds() <= files + 10  # connections come and go; a leak would be one a run
         assert process.memory_info().rss < memory + 12_000_000
 
 
@@ -209,7 +216,7 @@ def test_of_the_runs_that_nobody_started_only_the_latest_is_run(rig: Rig, worker
         found = outcomes(rig, deployment)
         return found["Completed"] >= 1 and found["Coalesced"] >= 9
 
-    wait_until(settled, description="the missed runs to be settled", timeout_seconds=40)
+    wait_until(settled, description="the missed runs to be settled", timeout_seconds=90)
     found = outcomes(rig, deployment)
     assert found["Completed"] == 1
     assert set(found) == {"Completed", "Coalesced"}
@@ -223,7 +230,7 @@ def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process)
     wait_until(
         lambda: outcomes(rig, deployment)["Misfired"] >= 3,
         description="the late runs to be settled",
-        timeout_seconds=40,
+        timeout_seconds=90,
     )
     row = next(r for r in rig.runs(deployment) if r["state"]["name"] == "Misfired")
     assert row["state"]["type"] == "CANCELLED"
@@ -239,7 +246,7 @@ def test_nothing_starts_in_a_maintenance_window_but_what_a_person_starts(
     wait_until(
         lambda: outcomes(rig, deployment)["Maintenance"] >= 2,
         description="the runs to be kept back",
-        timeout_seconds=40,
+        timeout_seconds=90,
     )
     assert rig.finish(rig.trigger(deployment), every=0.2)["state"]["type"] == "COMPLETED"
 
