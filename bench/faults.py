@@ -83,6 +83,8 @@ def run_all(faults: Sequence[Fault], opened: Callable[[], AbstractContextManager
                 if row.again_seconds is None:
                     break
             judge(measured, stack)
+            for row in measured:
+                print("  ".join(cells(row)), file=sys.stderr)
             rows += measured
     return rows
 

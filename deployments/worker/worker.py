@@ -168,7 +168,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
     # --- finding out what is due ------------------------------------------------------------------
 
     def _is_ready(self) -> bool:
-        if not self.is_setup or self._stopping:
+        if not self.is_setup or self._stopping or not self._housekeeper.looked.is_set():
             return False
         try:
             return self.work_pool is not None

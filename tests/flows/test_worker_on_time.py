@@ -16,6 +16,7 @@ from prefect.states import Cancelled, Pending, Running, Scheduled
 
 from deployments.worker import worker as module
 from deployments.worker.executing import Execution
+from deployments.worker.housekeeping import Housekeeper
 from deployments.worker.server_side import Server, claim_message
 from deployments.worker.waiting import Waiting
 from deployments.worker.worker import AegisWorker
@@ -54,6 +55,15 @@ class FakeServer:
         return {}
 
 
+class LeftBehind:
+    """A server that does not want to be asked about claimed runs."""
+
+    async def claimed_runs(self) -> list[FlowRun]:
+        raise httpx.HTTPStatusError(
+            "no", request=httpx.Request("GET", "http://server"), response=httpx.Response(403)
+        )
+
+
 class FakeExecutor:
     def __init__(self) -> None:
         self.started: list[tuple[FlowRun, datetime]] = []
@@ -67,13 +77,18 @@ class FakeExecutor:
 Scenario = Callable[[AegisWorker, FakeServer, FakeExecutor], Awaitable[None]]
 
 
-def play(monkeypatch: pytest.MonkeyPatch, scenario: Scenario, limit: int | None = None) -> None:
-    """A worker that is set up, without a server to be set up with."""
+def play(
+    monkeypatch: pytest.MonkeyPatch, scenario: Scenario, limit: int | None = None, *, looked: bool = True
+) -> None:
+    """A worker that is set up, without a server to be set up with. `looked`: after what was left behind."""
 
     async def playing() -> None:
         worker = AegisWorker("pool", name="ours", limit=limit)
         server, executor = FakeServer(), FakeExecutor()
-        monkeypatch.setattr(worker, "_is_ready", lambda: True)
+        housekeeper = Housekeeper(LeftBehind(), None, "pool", "ours", "host", ())  # type: ignore[arg-type]
+        if looked:
+            housekeeper.looked.set()
+        worker.is_setup, worker._housekeeper = True, housekeeper
         monkeypatch.setattr(worker, "_listen", lambda: None)
         monkeypatch.setattr(
             AegisWorker, "work_pool", property(lambda _: SimpleNamespace(base_job_template={}))
@@ -161,6 +176,19 @@ def test_a_worker_without_room_does_not_turn_in_circles(monkeypatch: pytest.Monk
         assert len(asked) <= 2
 
     play(monkeypatch, scenario, limit=1)
+
+
+def test_nothing_is_claimed_before_what_was_left_behind_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(worker: AegisWorker, server: FakeServer, executor: FakeExecutor) -> None:
+        server.runs = [run(-1)]
+        await worker.get_and_submit_flow_runs()
+        assert server.asked == 0
+        with pytest.raises(httpx.HTTPStatusError):
+            await worker._housekeeper.run()  # refused, which must not keep the jobs from running
+        await worker.get_and_submit_flow_runs()
+        await until(lambda: executor.started)
+
+    play(monkeypatch, scenario, looked=False)
 
 
 @pytest.mark.parametrize(
