@@ -73,6 +73,11 @@ class Rig:
         access = self.postgres.connection("postgres")
         with psycopg.connect(**access, autocommit=True) as connection:
             connection.execute("CREATE DATABASE prefect")
+        self.start_server()
+
+    def start_server(self) -> None:
+        """Start the server and wait until it answers."""
+        access = self.postgres.connection("prefect")
         url = f"postgresql+asyncpg://{access['user']}:{access['password']}@/prefect?host={access['host']}"
         self._start(
             "server",
@@ -141,6 +146,10 @@ class Rig:
         """Runs of a deployment."""
         wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}, **chosen}, "sort": "ID_DESC"}
         return list(self.api.filter("/flow_runs/filter", wanted))
+
+    def stop_server(self) -> None:
+        """Ask the server to end, and wait until it has."""
+        self.stop_worker("server")
 
     def stop_worker(self, name: str, number: int = signal.SIGTERM) -> None:
         process = self.processes.pop(name)

@@ -42,10 +42,15 @@ class Housekeeper:
         self._surplus: dict[UUID, int] = {}
         self._zombies = processes.Zombies()
         self.waited_for: set[int] = set()
+        self.looked = asyncio.Event()
+        """Set when what an earlier start left behind was settled: until then it may hold places of jobs."""
 
     async def run(self) -> None:
         """Look after what was left behind, then once a minute."""
-        await insist("orphans", self.orphans_at_start, patience_seconds=86400)
+        try:
+            await insist("orphans", self.orphans_at_start, patience_seconds=86400)
+        finally:
+            self.looked.set()
         while True:
             await asyncio.sleep(PASS_SECONDS)
             try:

@@ -172,9 +172,11 @@ async def _result_storage(client: PrefectClient) -> dict[str, Any]:
 def adopt(client: SyncPrefectClient, given: Shared, infrastructure_pid: str) -> None:
     """Make the run's client use what the worker knows, and tell the server with one request where the run is.
 
-    The engine's first word about its run, its retries, takes the process along.
+    The engine's first word about its run, its retries, takes the process along. A server that is just being
+    restarted is waited for, as by a client that has reached it before.
     """
     http: Any = client._client
+    http._has_connected = True
     if given["csrf_token"]:
         http.csrf_token, http.csrf_client_id = given["csrf_token"], UUID(given["csrf_client"])
         expires = given["csrf_expires"]

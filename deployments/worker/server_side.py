@@ -47,7 +47,7 @@ _LONGEST_PAUSE_SECONDS = 15.0
 PATIENCE_SECONDS = 900.0
 """How long the end of a run is kept for a server that does not answer."""
 
-Claim = Literal["ours", "not ours", "unknown"]
+Claim = Literal["ours", "not ours"]
 CLAIMED = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
@@ -155,11 +155,21 @@ class Server:
             return "not ours"
         except httpx.HTTPError as error:
             log.warning("claim_unanswered", run=run.name, error=type(error).__name__)
-            return "unknown"
+            return await self._claimed_after_all(run)
         if not state.is_pending():
             log.info("run_not_claimed", run=run.name, reason=state.message or state.name)
             return "not ours"
         run.state = state
+        return "ours"
+
+    async def _claimed_after_all(self, run: FlowRun) -> Claim:
+        """What became of a claim whose answer was lost: a run that waits for us holds its job's place."""
+        now = await insist("claim", lambda: self.read(run.id))
+        if now is None or now.state is None or not now.state.is_pending():
+            return "not ours"
+        if now.state.message != claim_message(self._worker):
+            return "not ours"
+        run.state = now.state
         return "ours"
 
     async def set_aside(self, runs: Iterable[UUID], name: str, message: str) -> int:
