@@ -5,8 +5,8 @@
 First `--runs` runs of a job that does nothing, a few of them waiting at any time, then `--at-once` due in
 the same moment. Before, in between and after, when nothing runs, are counted: the open descriptors of the
 worker and of its warm processes, their own memory (USS), and the processes below the worker. A run that does
-not end, a process that stays, or a descriptor more than after the first runs is a fault and makes the exit
-code 1. When the time is up no more runs are begun; the table says how many there were. The last line is JSON.
+not end, a process that stays, or ten descriptors more than after the first runs make exit code 1. When the
+time is up no more runs are begun; the table says how many there were. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tests.process_costs import open_files, tree
 WARM_UP = 20
 WAITING = 40
 SETTLE_SECONDS = 8.0
+KEPT_CONNECTIONS = 10  # to the server, which the worker's client keeps open for a while
 _MB = 1024 * 1024
 
 
@@ -139,7 +140,7 @@ def report(
         left == 0
         and ended["COMPLETED"] == last.runs
         and last.processes == first.processes
-        and last.descriptors <= first.descriptors
+        and last.descriptors <= first.descriptors + KEPT_CONNECTIONS
     )
     figures: dict[str, object] = {
         "runs": in_a_row,
