@@ -44,6 +44,7 @@ LOGGER = "prefect.flow_runs.worker"
 """What the worker's own words in a run's log are signed with, as Prefect's workers do."""
 _BULK = 50
 _LONGEST_PAUSE_SECONDS = 15.0
+_SILENCE_SECONDS = 30.0
 PATIENCE_SECONDS = 900.0
 """How long the end of a run is kept for a server that does not answer."""
 
@@ -163,11 +164,19 @@ class Server:
         return "ours"
 
     async def _claimed_after_all(self, run: FlowRun) -> Claim:
-        """What became of a claim whose answer was lost: a run that waits for us holds its job's place."""
+        """What became of a claim whose answer was lost: a run that waits for us holds its job's place.
+
+        After a long silence it is handed back, because by now it may be later than its job allows.
+        """
+        asked = time.monotonic()
         now = await insist("claim", lambda: self.read(run.id))
         if now is None or now.state is None or not now.state.is_pending():
             return "not ours"
         if now.state.message != claim_message(self._worker):
+            return "not ours"
+        if time.monotonic() - asked > _SILENCE_SECONDS:
+            said = f"Handed back by worker {self._worker}: the server did not answer its claim for long."
+            await insist("hand back", lambda: self.hand_back(run, said))
             return "not ours"
         run.state = now.state
         return "ours"
