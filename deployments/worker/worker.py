@@ -288,7 +288,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
 
     async def _set_aside(self, settled: Settled) -> None:
         if starting := [execution.task for execution in settled.claim if execution.task]:
-            await asyncio.wait(starting, timeout=_STARTS_FIRST_SECONDS)  # the server has work enough with them
+            await asyncio.wait(starting, timeout=_STARTS_FIRST_SECONDS)  # the server is busy with them
         for (name, message), executions in settled.aside.items():
             run_ids = [execution.run.id for execution in executions]
             try:
