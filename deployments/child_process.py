@@ -1,22 +1,28 @@
 """One child process of the stack: on a leash, its output in a log file, stopped politely, then firmly.
 
 Must not outlive the stack: on Linux the kernel ends it when the stack dies. It runs in its own session, so
-that Ctrl-C in the terminal reaches only the stack, which then stops its children in order.
+that Ctrl-C in the terminal reaches only the stack, which then stops its children in order. Logs are worth
+less than what is logged: where there is no room for one, the child runs without.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
+from aegis_lib.errors import DependencyUnavailable
+from aegis_lib.logs import get_logger
 from deployments import leash
 from deployments.postgres_cluster import last_lines, tail
 
+log = get_logger(__name__)
 _KEPT_LOGS = 3
 _LARGEST_LOG_BYTES = 20_000_000
 
@@ -47,19 +53,26 @@ class ChildProcess:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it; must be called from the main thread, whose end the kernel takes for the parent's."""
-        rotate(self.log_file)
+        """Start it; must be called from the main thread, whose end the kernel takes for the parent's.
+
+        Raises:
+            DependencyUnavailable: the system starts no process; asking again later may help.
+        """
         arguments = map(str, (os.getpid(), int(signal.SIGTERM), -1, -1))
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", leash.__file__, *arguments, *self._command],
-                env=self._environment,
-                cwd=self._directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        with _opened(self.log_file) as output:
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", leash.__file__, *arguments, *self._command],
+                    env=self._environment,
+                    cwd=self._directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                said = f"cannot be started: {error.strerror} ({error.filename})."
+                raise DependencyUnavailable(self.name, said, "make room for it on this machine.") from error
 
     def is_alive(self) -> bool:
         """Whether it runs; reaps it where it does not."""
@@ -94,6 +107,16 @@ class ChildProcess:
         self._process = None
 
 
+def _opened(log_file: Path) -> BinaryIO:
+    """A fresh log to append to; nowhere, where the disk takes none."""
+    try:
+        rotate(log_file)
+        return log_file.open("ab")
+    except OSError as error:
+        log.error("log_not_written", file=str(log_file), reason=error.strerror)
+        return open(os.devnull, "wb")
+
+
 def rotate(log_file: Path) -> None:
     """Move a log of an earlier start aside; the newest three are kept."""
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +130,19 @@ def rotate(log_file: Path) -> None:
 
 
 def trim(log_file: Path, largest_bytes: int = _LARGEST_LOG_BYTES) -> None:
-    """Copy a log that grew too large aside and empty it; its writer appends and goes on undisturbed."""
-    if log_file.exists() and log_file.stat().st_size > largest_bytes:
-        log_file.with_name(f"{log_file.name}.1").write_bytes(log_file.read_bytes())
-        os.truncate(log_file, 0)
+    """Copy a log that grew too large aside and empty it; its writer appends and goes on undisturbed.
+
+    On a full disk it is emptied without a copy: the room is worth more.
+    """
+    try:
+        if log_file.stat().st_size <= largest_bytes:
+            return
+    except FileNotFoundError:
+        return
+    aside = log_file.with_name(f"{log_file.name}.1")
+    try:
+        shutil.copyfile(log_file, aside)
+    except OSError as error:
+        log.error("log_not_kept", file=str(log_file), reason=error.strerror)
+        aside.unlink(missing_ok=True)
+    os.truncate(log_file, 0)

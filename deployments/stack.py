@@ -45,6 +45,7 @@ HOUSEKEEPING_SECONDS = 60.0
 RUN_GRACE_SECONDS = 15.0
 DOWN_SECONDS = 120.0
 _LOOK_SECONDS = 0.25
+_WATCH_SECONDS = 1.0
 _INTERRUPTED = 130
 
 
@@ -179,7 +180,7 @@ class Stack:
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
             told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
-            ledger.write_plan(jobs.jobs, facts.result(), self._database, since)
+            ledger.write_plan(jobs.jobs, facts.result(), self._database, since, ledger.on_server(self._api))
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"
@@ -198,7 +199,7 @@ class Stack:
             if now >= next_look:
                 self._keep_house(clock.utcnow())
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_WATCH_SECONDS)
 
     def stop(self) -> None:
         """Stop every part in reverse order. Runs in flight get 15 s; a second Ctrl-C takes that away."""

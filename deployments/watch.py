@@ -19,6 +19,7 @@ from deployments.dispatch_deputy import DispatchDeputy
 from deployments.ledger import Presence
 
 FAILURES_OF = timedelta(hours=2)
+_SCHEDULES_EVERY = timedelta(minutes=5)
 
 
 class Watch:
@@ -37,6 +38,7 @@ class Watch:
         self._presence, self._deputy, self._say = presence, deputy, say
         self._recorded: set[str] = set()
         self._told_unscheduled: list[str] = []
+        self._next_look_at_schedules: datetime | None = None
 
     def look(self, now: datetime) -> None:
         """Look once. A server or database that is away raises nothing here: others tell of it."""
@@ -44,7 +46,10 @@ class Watch:
             self._say(said)
         try:
             self._remember_failures(now)
-            unscheduled = run_watch.without_future_run(self._api, now)
+            unscheduled = self._told_unscheduled
+            if self._next_look_at_schedules is None or now >= self._next_look_at_schedules:
+                unscheduled = run_watch.without_future_run(self._api, now)  # a question for every job
+                self._next_look_at_schedules = now + _SCHEDULES_EVERY
             if self._deputy.look(now):
                 self._say("No worker delivers alerts: this process has it done.")
         except AegisError:

@@ -45,6 +45,8 @@ def temporary_directory() -> Iterator[Path]:
 class StackProcess:
     """One installation: its data directory, its port, and `aegis up` on it as often as wanted."""
 
+    up: tuple[str, ...] = (str(Path(sys.executable).parent / "aegis"), "up")
+
     def __init__(self, directory: Path, **settings: str) -> None:
         self.root, self.port = directory / "data", free_port()
         self.output = directory / "output.txt"
@@ -77,7 +79,7 @@ class StackProcess:
         self.output.write_text("")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [Path(sys.executable).parent / "aegis", "up"],
+                self.up,
                 cwd=PROJECT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from pathlib import Path
 
 from aegis_lib import clock
 from aegis_lib.errors import AegisError
@@ -14,6 +16,11 @@ from deployments.compose.names import WORKER_NAME
 _PATIENCE_SECONDS = 8.0
 _HEARTBEATS = timedelta(seconds=100)
 """Prefect's worker says every 30 s that it lives."""
+
+
+_PLANNED = Path("/tmp/aegis-planned")  # noqa: S108  the container's own, in memory
+_PLANNED_SECONDS = 60.0
+"""How long it is believed that every schedule has its next run: that is a question for every job."""
 
 
 class Unwell(AegisError):
@@ -29,8 +36,11 @@ def server() -> int:
     """
     with _api(f"http://127.0.0.1:{InstallationSettings().port}/api") as api:
         api.get("/ready")
+        if _age_seconds(_PLANNED) < _PLANNED_SECONDS:
+            return 0
         if missing := run_watch.without_future_run(api, clock.utcnow()):
             raise Unwell(f"The server plans no run of {', '.join(missing)}. Fix: see its log.")
+    _PLANNED.touch()
     return 0
 
 
@@ -45,6 +55,13 @@ def worker() -> int:
         if not run_watch.worker_seen_since(api, WORKER_NAME, clock.utcnow() - _HEARTBEATS):
             raise Unwell(f"The server has not heard of {WORKER_NAME} lately. Fix: see the worker's log.")
     return 0
+
+
+def _age_seconds(file: Path) -> float:
+    try:
+        return time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def _api(url: str | None = None) -> PrefectApi:

@@ -42,6 +42,10 @@ log = get_logger(__name__)
 
 _HORIZON_SECONDS = 15.0
 _QUIET_POLL_SECONDS = 10.0
+_STARTS_FIRST_SECONDS = 10.0
+_ANSWER_SECONDS = 15.0
+"""How long an answer about due runs is waited for: after a cut of the network, asking anew is quicker than
+what still waits for its packets, or for the client's next attempt, half a minute later."""
 
 
 class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables, AegisResult]):
@@ -81,7 +85,8 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         self._drain_seconds = WorkerSettings().drain_seconds
         self._waiting = Waiting()
         self._executions: dict[UUID, Execution] = {}
-        self._poke = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._look_wanted = False
         self._one_look = asyncio.Lock()
         self._polled_at = float("-inf")
         self._last_answer = time.monotonic()
@@ -164,7 +169,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
     # --- finding out what is due ------------------------------------------------------------------
 
     def _is_ready(self) -> bool:
-        if not self.is_setup or self._stopping:
+        if not self.is_setup or self._stopping or not self._housekeeper.looked.is_set():
             return False
         try:
             return self.work_pool is not None
@@ -176,7 +181,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
 
     def _listen(self) -> None:
         if self._listener is None and get_current_settings().worker.enable_cancellation:
-            self._listener = Listener(self.work_pool.id, self._poke.set, self._control)
+            self._listener = Listener(self.work_pool.id, self._poke, self._control)
             self._spawn(self._listener.run())
 
     async def _warm_up(self) -> None:
@@ -190,34 +195,43 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
             log.warning("jobs_not_known_yet", reason=type(error).__name__)
         await self._images.start()
 
+    def _poke(self) -> None:
+        self._look_wanted = True
+        self._wake.set()
+
     async def _look_on_time(self) -> None:
         """Start what is known when its time comes; look again when the server says that something waits."""
+        held_back = False  # something is due and may not start; only news can change that
         while True:
-            with anyio.move_on_after(self._waiting.seconds_to_next(clock.utcnow())):
-                await self._poke.wait()
-            poked = self._poke.is_set()
-            self._poke.clear()
-            if poked and self._is_ready():
+            seconds = None if held_back else self._waiting.seconds_to_next(clock.utcnow())
+            with anyio.move_on_after(seconds):
+                await self._wake.wait()
+            self._wake.clear()
+            if self._look_wanted and self._is_ready():
+                self._look_wanted = False
                 await self._look()
-            else:
-                self._start_due()
+            now = clock.utcnow()
+            self._start_due(now)
+            held_back = self._waiting.seconds_to_next(now) == 0
 
     async def _look(self) -> list[FlowRun]:
         async with self._one_look:
             self._polled_at = time.monotonic()
             try:
                 found = await self._poll(clock.utcnow())
-            except httpx.HTTPError as error:
-                if not is_transient(error):
+            except (httpx.HTTPError, TimeoutError) as error:
+                if isinstance(error, httpx.HTTPError) and not is_transient(error):
                     raise
                 log.warning("poll_unanswered", error=type(error).__name__)
                 return []
             self._last_answer = time.monotonic()
-            self._start_due()
+            self._start_due(clock.utcnow())
+            self._wake.set()  # what was found may be due before what was waited for
             return [execution.run for execution in found]
 
     async def _poll(self, now: datetime) -> list[Execution]:
-        runs = await self._server.due_before(now + timedelta(seconds=_HORIZON_SECONDS), self._queues)
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            runs = await self._server.due_before(now + timedelta(seconds=_HORIZON_SECONDS), self._queues)
         if len(runs) < PAGE:
             self._waiting.keep_only({run.id for run in runs})
         else:  # there are more; the policy must see all of a job's runs
@@ -237,16 +251,20 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
 
     # --- starting it ------------------------------------------------------------------------------
 
-    def _start_due(self) -> None:
-        if not self._is_ready() or not self._waiting:
+    def _start_due(self, now: datetime) -> None:
+        if not self._is_ready() or not self._waiting or self._is_out_of_date():
             return
-        settled = self._waiting.settle(clock.utcnow(), self.work_pool.base_job_template, self._room())
+        settled = self._waiting.settle(now, self.work_pool.base_job_template, self._room())
         for execution in settled.claim:
             self._begin(execution)
         if settled.aside:
             for executions in settled.aside.values():
                 self._executions.update((execution.run.id, execution) for execution in executions)
             self._spawn(self._set_aside(settled))
+
+    def _is_out_of_date(self) -> bool:
+        """Whether newer runs may be due than those we know of; the next answer of the server tells."""
+        return time.monotonic() - self._last_answer > _HORIZON_SECONDS
 
     def _room(self) -> int | None:
         if self._most is None:
@@ -266,9 +284,11 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         if execution.task and not execution.task.cancelled() and (error := execution.task.exception()):
             log.error("run_lost", run=execution.run.name, kind=type(error).__name__, error=str(error)[:300])
         if self._most is not None and self._waiting:
-            self._poke.set()
+            self._poke()
 
     async def _set_aside(self, settled: Settled) -> None:
+        if starting := [execution.task for execution in settled.claim if execution.task]:
+            await asyncio.wait(starting, timeout=_STARTS_FIRST_SECONDS)  # the server is busy with them
         for (name, message), executions in settled.aside.items():
             run_ids = [execution.run.id for execution in executions]
             try:
@@ -300,6 +320,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         running = [e for e in self._executions.values() if e.task and not e.task.done()]
         for execution in running:
             execution.stopping = True  # what is only claimed goes back
+        self._executor.hurry()
         if not running:
             return
         log.info("worker_drains", runs=len(running), seconds=self._drain_seconds)

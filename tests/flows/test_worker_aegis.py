@@ -96,6 +96,12 @@ def test_a_run_that_listens_to_nobody_is_ended_from_outside(jobs: Jobs) -> None:
     assert is_gone(noted(place)[0]["started"])
 
 
+def test_a_run_may_take_as_long_as_its_job_variables_say(jobs: Jobs) -> None:
+    row, _ = jobs.run("stay", {"timeout_seconds": 1})
+    assert (row["state"]["type"], row["state"]["name"]) == ("FAILED", "TimedOut")
+    assert "exceeded timeout of 1" in message(row)
+
+
 def test_a_run_that_uses_more_memory_than_it_may_is_ended_and_says_so(jobs: Jobs) -> None:
     row, _ = jobs.run("grow", {"memory_limit_mb": 300})
     assert row["state"]["type"] == "CRASHED"
@@ -205,7 +211,7 @@ def test_thirty_runs_leave_no_process_no_descriptor_and_no_memory(
     assert not [p for p in after if p.status() == psutil.STATUS_ZOMBIE]
     for process in after:
         files, memory = before[process.pid]
-        assert process.num_fds() <= files + 2
+        assert process.num_fds() <= files + 10  # connections come and go; a leak would be one a run
         assert process.memory_info().rss < memory + 12_000_000
 
 
@@ -216,13 +222,15 @@ def test_of_the_runs_that_nobody_started_only_the_latest_is_run(rig: Rig, worker
         found = outcomes(rig, deployment)
         return found["Completed"] >= 1 and found["Coalesced"] >= 9
 
-    wait_until(settled, description="the missed runs to be settled", timeout_seconds=40)
+    wait_until(settled, description="the missed runs to be settled", timeout_seconds=90)
     found = outcomes(rig, deployment)
     assert found["Completed"] == 1
     assert set(found) == {"Completed", "Coalesced"}
     (row, *_) = [r for r in rig.runs(deployment) if r["state"]["name"] == "Coalesced"]
     assert row["state"]["type"] == "CANCELLED"
     assert "stands for this one and for" in message(row)
+    (line,) = rig.api.filter("/logs/filter", {"logs": {"flow_run_id": {"any_": [row["id"]]}}})
+    assert line["message"] == f"Coalesced. {message(row)}", "the page of a run shows its log first"
 
 
 def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process) -> None:
@@ -230,11 +238,11 @@ def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process)
     wait_until(
         lambda: outcomes(rig, deployment)["Misfired"] >= 3,
         description="the late runs to be settled",
-        timeout_seconds=40,
+        timeout_seconds=90,
     )
     row = next(r for r in rig.runs(deployment) if r["state"]["name"] == "Misfired")
     assert row["state"]["type"] == "CANCELLED"
-    assert "later than its misfire grace of 0 s" in message(row)
+    assert "This job allows 0 s (misfire_grace_seconds: 0)" in message(row)
 
 
 def test_nothing_starts_in_a_maintenance_window_but_what_a_person_starts(
@@ -246,7 +254,7 @@ def test_nothing_starts_in_a_maintenance_window_but_what_a_person_starts(
     wait_until(
         lambda: outcomes(rig, deployment)["Maintenance"] >= 2,
         description="the runs to be kept back",
-        timeout_seconds=40,
+        timeout_seconds=90,
     )
     assert rig.finish(rig.trigger(deployment), every=0.2)["state"]["type"] == "COMPLETED"
 

@@ -18,8 +18,10 @@ from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import DependencyUnavailable
 from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig, HealthReport, Outage, Stage
+from deployments.child_process import ChildProcess, trim
 from tests import requirement
 from tests.fakes import FakeAnsweringDatabase, FakeNotifier, FakeProbe
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 1, 25)
@@ -122,6 +124,7 @@ from aegis_lib.errors import DependencyUnavailable
 from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig
 from tests.fakes import FakeAnsweringDatabase, FakeNotifier, FakeProbe
+from tests.waiting import wait_until
 probe, notifier, spool = FakeProbe(), FakeNotifier(), Path(sys.argv[1])
 probe.broken = DependencyUnavailable("PostgreSQL", "away.")
 service.check(probe, FakeAnsweringDatabase().connect, SpooledMemory(None, Spool(spool)), OutageFile(spool),
@@ -175,3 +178,25 @@ def test_a_check_that_may_not_write_its_spool_alerts_and_says_that_it_repeats(cl
     said = without_privilege(CHECK, closed)
     assert "repeats at every check" in said
     assert "Permission denied" in said
+
+
+@pytest.mark.parametrize("log_file", ["worker.log", "filler/below-a-file.log"])
+def test_a_part_of_the_stack_starts_although_there_is_no_room_for_its_log(
+    small_disk: Path, log_file: str
+) -> None:
+    fill(small_disk)
+    done = small_disk.parent / "done"
+    child = [sys.executable, "-c", "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()", str(done)]
+    part = ChildProcess("worker", child, dict(os.environ), small_disk, small_disk / log_file, grace_seconds=1)
+    part.start()
+    wait_until(done.exists, description="the part's work")
+    part.stop()
+
+
+def test_a_log_that_fills_the_disk_is_emptied(small_disk: Path) -> None:
+    log_file = small_disk / "worker.log"
+    with pytest.raises(OSError, match="No space"):
+        log_file.write_bytes(b"x" * 200_000)
+    trim(log_file, largest_bytes=1000)
+    assert log_file.stat().st_size == 0
+    assert [path.name for path in small_disk.iterdir()] == ["worker.log"]

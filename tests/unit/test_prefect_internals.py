@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import prefect._flow_run_suspension as suspension
 import prefect._internal.control_listener as control_listener
 import prefect.concurrency._leases as leases
 import prefect.engine as engine
+import prefect.events.related as events_related
 import prefect.flow_engine as flow_engine
 import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
@@ -70,6 +72,10 @@ USED: dict[str, tuple[Callable[[], str], str]] = {
         lambda: source(leases._start_lease_renewal_thread),
         "_lease_renewal_loop(lease_id, lease_duration, stop_event)",
     ),
+    "a server that was reached once is waited for": (
+        lambda: source(PrefectHttpxSyncClient.send),
+        "if self._has_connected:\n            retry_exceptions = retry_exceptions + (httpx.ConnectError,)",
+    ),
     "the engine tells its retries by keyword": (
         lambda: source(flow_engine.FlowRunEngine.initialize_run),
         "self.client.update_flow_run(\n                        flow_run_id=self.flow_run.id,",
@@ -88,6 +94,7 @@ def test_every_private_name_that_is_touched_exists() -> None:
         "suspension": suspension,
         "control_listener": control_listener,
         "leases": leases,
+        "events_related": events_related,
         "prefect_engine": engine,
         "flow_engine": flow_engine,
     }
@@ -148,6 +155,7 @@ def client_with(monkeypatch: pytest.MonkeyPatch, expires: datetime) -> tuple[Syn
         "csrf_client": str(uuid4()),
         "csrf_expires": expires.isoformat(),
         "result_storage": STORAGE,
+        "related": {},
     }
     prefect_internals.adopt(client, given, "host:7")
     return client, sent
@@ -166,6 +174,24 @@ def test_the_runs_first_word_takes_its_process_along_and_only_the_first(
         (run, {"flow_version": "2"}),
     ]
     assert client.read_server_default_result_storage().default_result_storage_block_id is None
+
+
+def test_a_run_waits_for_a_server_that_is_just_being_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    client, _ = client_with(monkeypatch, datetime.now(UTC) + timedelta(hours=1))
+    answers = iter([httpx.ConnectError("refused"), httpx.Response(200, json="hello")])
+    pauses: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        found = next(answers)
+        if isinstance(found, httpx.Response):
+            return found
+        raise found
+
+    monkeypatch.setattr("prefect.client.base.time.sleep", pauses.append)
+    http = client._client  # type: ignore[attr-defined]
+    monkeypatch.setattr(http, "_transport_for_url", lambda url: httpx.MockTransport(answer))
+    assert client.hello().json() == "hello"
+    assert len(pauses) == 1
 
 
 def test_a_run_that_outlives_the_workers_token_asks_under_a_name_of_its_own(
