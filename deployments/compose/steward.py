@@ -6,7 +6,6 @@ Must not start or stop a container; the engine does that.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -37,7 +36,7 @@ def steward() -> int:
     os.chdir(project_root())
     installation, database = InstallationSettings(), DatabaseSettings()
     environment = {**os.environ, "PREFECT_API_AUTH_STRING": api_secret()}
-    presence = Presence(database, f"the containers of Compose, {socket.gethostname()}")
+    presence = Presence(database, "docker-compose")
     with PrefectApi.from_settings() as api, signals.as_interrupts():
         deputy = DispatchDeputy(api, environment, project_root(), installation.root / "logs", clock.utcnow())
         watch = Watch(api, installation, database, presence, deputy, _say)
