@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -118,3 +120,12 @@ def test_it_is_not_waited_for_ever() -> None:
 
     with pytest.raises(DependencyUnavailable, match="is away"):
         parts.insist(look, patience_seconds=-1)
+
+
+def test_a_health_check_imports_next_to_nothing_while_all_is_well() -> None:
+    listed = (
+        "import sys; import deployments.compose.health;"
+        "print([name for name in ('httpx', 'pydantic', 'psycopg', 'prefect') if name in sys.modules])"
+    )
+    seen = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == "[]"
