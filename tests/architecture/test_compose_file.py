@@ -98,5 +98,8 @@ def test_the_lock_of_the_image_hashes_everything_and_names_no_index() -> None:
     assert [b.split("==")[0] for b in blocks if "--hash=sha256:" not in b] == []
 
 
-def test_the_file_for_a_database_of_the_host_only_changes_that_service() -> None:
-    assert content("docker-compose.host-database.yml")["services"].keys() == {"postgres"}
+def test_whoever_needs_a_database_of_the_host_gets_out_to_it() -> None:
+    added = content("docker-compose.host-database.yml")["services"]
+    for name, service in SERVICES.items():
+        if name == "postgres" or "POSTGRES_HOST" in service.get("environment", {}):
+            assert "outside" in {*service["networks"], *added.get(name, {}).get("networks", ())}, name
