@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aegis_lib.errors import Misconfigured
@@ -35,21 +35,22 @@ def main() -> int:
     Raises:
         Misconfigured: a given file cannot be used, or the volume cannot be written.
     """
-    for line in renew(GIVEN, KEPT, OWNER) or ["nothing to do"]:
+    named = {name: value for name in MADE_HERE if (value := os.environ.get(name, "").strip())}
+    for line in renew(GIVEN, KEPT, OWNER, named) or ["nothing to do"]:
         sys.stdout.write(f"{line}\n")
     return 0
 
 
-def renew(given: Path, kept: Path, owner: int) -> list[str]:
+def renew(given: Path, kept: Path, owner: int, named: Mapping[str, str] | None = None) -> list[str]:
     """Make `kept` hold every given secret and those that only have to be secret; what changed, for people.
 
-    A secret that was made here stays the same for ever, unless one is given. Files belong to user and group
-    `owner`, mode 0600.
+    A secret that was made here stays the same for ever, unless one is given: as a file, or in `named`, where
+    `.env` has it. Files belong to user and group `owner`, mode 0600.
 
     Raises:
         Misconfigured: a given file cannot be used, or `kept` cannot be written.
     """
-    wanted = _given(given)
+    wanted = {**(named or {}), **_given(given)}
     try:
         return _write(wanted, kept, owner)
     except OSError as error:

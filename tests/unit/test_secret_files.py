@@ -74,6 +74,15 @@ def test_a_secret_follows_its_file(given: Path, kept: Path) -> None:
     assert contents(kept).keys() == MADE_HERE.keys()
 
 
+def test_a_secret_of_the_environment_is_taken_over_and_a_file_goes_before_it(given: Path, kept: Path) -> None:
+    named = {"POSTGRES_PASSWORD": "of .env"}
+    assert "POSTGRES_PASSWORD: taken over" in secret_files.renew(given, kept, OWNER, named)
+    assert contents(kept)["POSTGRES_PASSWORD"] == "of .env"
+    (given / "POSTGRES_PASSWORD").write_text("of the file")
+    secret_files.renew(given, kept, OWNER, named)
+    assert contents(kept)["POSTGRES_PASSWORD"] == "of the file"
+
+
 def test_files_that_are_no_variables_are_left_alone(given: Path, kept: Path) -> None:
     for name in ("README.md", ".gitkeep", "token", "DISCORD_BOT_TOKEN~"):
         (given / name).write_text("x")
