@@ -216,6 +216,9 @@ def test_the_proxy_lets_through_what_the_jobs_need(stack: ComposeStack) -> None:
 def test_the_proxy_refuses_everything_else(stack: ComposeStack) -> None:
     answers = dict(zip(REFUSED, asked(stack, REFUSED), strict=True))
     assert {request: status for request, status in answers.items() if status not in {400, 403}} == {}
+    logged = stack.compose("logs", "docker-proxy").stdout
+    assert 'refused or failed: 403 POST "/v1.41/containers/create"' in logged
+    assert "/_ping" not in logged
 
 
 def test_only_the_proxy_holds_the_socket_and_only_the_worker_reaches_it(stack: ComposeStack) -> None:
