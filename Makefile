@@ -55,10 +55,15 @@ generate: venv ## renew what is derived: README job table, schema.sql, aegis.yam
 	$(BIN)/python -m tests.write_template
 
 .PHONY: bench
-bench: venv ## measure every published figure (about ten minutes)
+bench: venv ## measure every published figure (about an hour and a half)
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/memory_cleanup.py
 	$(BIN)/python bench/docker_cycle.py
+	$(BIN)/python bench/run_overhead.py
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/outage.py
+	$(BIN)/python bench/idle.py
+	$(BIN)/python bench/soak.py
 
 .PHONY: clean
 clean: ## remove .venv and caches; no data

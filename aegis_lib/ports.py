@@ -374,7 +374,10 @@ class Outbox(Protocol):
         """Open an alert or count one more; its id, or None when that occurrence was counted before."""
 
     def recover(self, recovered: Recovered) -> bool:
-        """Mark as over what was not seen since; False when there was nothing, or it was reported before."""
+        """Mark as over what was not seen since; False when there was nothing, or it was reported before.
+
+        A flapping alert stays open and is calm from then on, unless it is over for good.
+        """
 
     def to_decide(self, ended_after: datetime) -> list[Alert]:
         """Alerts that are not closed, and lasting ones that ended after that; oldest first."""
@@ -399,7 +402,8 @@ class Outbox(Protocol):
     ) -> bool:
         """Have the message told on these channels; False when the alert has changed meanwhile.
 
-        A recovery closes the alert and overtakes what was still to be told of it.
+        A recovery closes the alert and overtakes what was still to be told of it; what is flapping keeps the
+        `openings`, `count` and `first_seen_at` that it was given.
         """
 
     def due(self, now: datetime, lease: timedelta) -> list[Delivery]:
@@ -437,6 +441,9 @@ class RunHistory(Protocol):
         All bad ones, and the good ones of `jobs` and of every job that has a bad one among them.
         """
 
+    def jobs(self) -> frozenset[str]:
+        """The ids of all jobs that it has, of the catalogue or added."""
+
     def late(self, before: datetime) -> list[LateRun]:
         """Runs that should have started before that and have not."""
 
@@ -471,6 +478,9 @@ class LedgerStore(Protocol):
 
     def plan(self, planned: Sequence[Planned], now: datetime) -> int:
         """From `now` these schedules hold and no others; how many are new, other or gone. Twice is once."""
+
+    def plan_job(self, job_id: str, planned: Sequence[Planned], now: datetime) -> int:
+        """The same for one job; those of the others stay."""
 
     def versions(self, start: datetime) -> list[ScheduleVersion]:
         """Every version of a schedule that held at or after `start`."""

@@ -1,36 +1,44 @@
-"""What it costs to run a job that does nothing: ours, Prefect's own process worker, and a light reference.
+"""What it costs to run a job that does nothing: ours, Prefect's own process worker, and two references.
 
-    python bench/run_overhead.py [--runs 40] [--stock-runs 40] [--no-reference]
+    python bench/run_overhead.py [--runs 40] [--minutes 14.5] [--no-references] [--dagster-venv PATH]
 
-One server on embedded PostgreSQL; three workers on it at the same time, a run of each in turn. Times are the
-server's own: of the run's states. Processor time is that of the server, PostgreSQL, the worker and the run's
-process together, from the trigger until three seconds after the run's process has ended, less what all of it
-uses in the same time when nothing runs. The last line is JSON.
+One server on embedded PostgreSQL; two workers on it at the same time, a run of each arm in turn, until
+`--runs` of each or until the time is up; the table says how many. Times are the server's own: of the run's
+states. Processor time is that of the server, PostgreSQL, the workers and the run's process together, from the
+trigger until two seconds after the run's end, less what all of it uses in the same time when nothing runs.
 
-Reference: APScheduler 3, in-process, starting a subprocess for each job; it has no history, no user interface
-and no log of runs. It is installed into a directory of its own and left out where that cannot be done.
+References, measured alone and afterwards, part of no ratio. APScheduler 3, in-process, starting a subprocess
+for each job: no history, no pages, no log of runs. Dagster: bench/dagster_reference.py. Each is installed
+into a directory of its own outside of this project and left out where that cannot be done. The last line is
+JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
+import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import dagster_reference
+from deployments import signals
 from tests.prefect_rig import Rig, running
 
-SETTLE_SECONDS = 3.0
-IDLE_SECONDS = 20.0
+SETTLE_SECONDS = 2.0
+IDLE_SECONDS = 15.0
+REFERENCE_RUNS = 10
+REFERENCE_MINUTES = 3.0
 REFERENCE = """
 import json, resource, subprocess, sys, time
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -67,6 +75,14 @@ class Arm:
     completed: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
 
+    def of(self, rows: Iterable[Sequence[float]]) -> Arm:
+        """With these as start, completed and processor seconds of its runs."""
+        for start, completed, cpu in rows:
+            self.start.append(start)
+            self.completed.append(completed)
+            self.cpu.append(cpu)
+        return self
+
     def row(self) -> tuple[str, ...]:
         ordered = sorted(self.start)
         return (
@@ -81,13 +97,14 @@ class Arm:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=40, help="runs of ours")
-    parser.add_argument(
-        "--stock-runs", type=int, default=None, help="runs of each of the peers; default --runs"
-    )
-    parser.add_argument("--no-reference", action="store_true", help="leave APScheduler out")
+    parser.add_argument("--runs", type=int, default=40, help="runs of each arm")
+    parser.add_argument("--minutes", type=float, default=14.5, help="time for all of it")
+    parser.add_argument("--no-references", action="store_true", help="leave APScheduler and Dagster out")
+    parser.add_argument("--dagster-venv", type=Path, default=dagster_reference.VENV)
     options = parser.parse_args()
-    stock_runs = options.runs if options.stock_runs is None else options.stock_runs
+    until = time.monotonic() + options.minutes * 60
+    if not options.no_references:
+        until -= REFERENCE_MINUTES * 60
 
     ours, stock, command = Arm("ours (aegis)"), Arm("process worker"), Arm("process worker, `command`")
     with running() as rig:
@@ -105,16 +122,20 @@ def main() -> None:
             rig.finish(rig.trigger(deployments[arm.name]))  # warm: caches, imports, first heartbeat
         time.sleep(SETTLE_SECONDS)
         idle = idle_rate(rig)
-        for number in range(max(options.runs, stock_runs)):
+        for number in range(options.runs):
+            if time.monotonic() > until - IDLE_SECONDS:
+                break
             for arm in (ours, stock, command):
-                if number < (options.runs if arm is ours else stock_runs):
-                    measure(rig, arm, deployments[arm.name], idle)
+                measure(rig, arm, deployments[arm.name], idle)
             print(f"\r{number + 1} rounds", end="", file=sys.stderr, flush=True)
         print(file=sys.stderr)
         idle_after = idle_rate(rig)
     arms = [ours, stock, command]
-    if not options.no_reference and (reference := apscheduler(options.runs)):
-        arms.append(reference)
+    if not ours.start:
+        raise SystemExit("Not one round fits into the time; give more --minutes.")
+    if not options.no_references:
+        found = (apscheduler(options.runs), dagster(options.dagster_venv, options.runs))
+        arms += [reference for reference in found if reference]
     report(arms, idle, idle_after)
 
 
@@ -158,12 +179,23 @@ def apscheduler(runs: int) -> Arm | None:
             text=True,
             check=True,
         )
-    arm = Arm("APScheduler 3, a subprocess a job")
-    for start, completed, cpu in json.loads(done.stdout):
-        arm.start.append(start)
-        arm.completed.append(completed)
-        arm.cpu.append(cpu)
-    return arm
+    return Arm("reference: APScheduler 3, a subprocess a job").of(json.loads(done.stdout))
+
+
+def dagster(venv: Path, runs: int) -> Arm | None:
+    program = dagster_reference.program(venv)
+    if program is None:
+        print("Dagster cannot be installed; left out.", file=sys.stderr)
+        return None
+    try:
+        rows = dagster_reference.measure(program, min(runs, REFERENCE_RUNS), REFERENCE_MINUTES - 1)
+    except (TimeoutError, httpx.HTTPError) as error:
+        print(f"Dagster is left out: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    if not rows:
+        print("Dagster is left out: it ended no run in its time.", file=sys.stderr)
+        return None
+    return Arm(f"reference: Dagster {dagster_reference.version(program)}, launched->started").of(rows)
 
 
 def report(arms: list[Arm], idle: float, idle_after: float) -> None:
@@ -172,25 +204,27 @@ def report(arms: list[Arm], idle: float, idle_after: float) -> None:
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    print(f"\nidle: {idle:.3f} CPU s a second before, {idle_after:.3f} after; {psutil.cpu_count()} cores")
+    print(
+        f"\nidle: {idle:.3f} CPU s a second before, {idle_after:.3f} after; "
+        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}"
+    )
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     ours, stock, command = arms[:3]
-    found: dict[str, object] = {
+    found = {
+        "start_ratio_stock": round(statistics.median(stock.start) / statistics.median(ours.start), 1),
+        "start_ratio_stock_command": round(
+            statistics.median(command.start) / statistics.median(ours.start), 1
+        ),
         "start_median_seconds": round(statistics.median(ours.start), 4),
         "completed_median_seconds": round(statistics.median(ours.completed), 4),
+        "cpu_ratio_stock": round(statistics.mean(stock.cpu) / statistics.mean(ours.cpu), 1),
         "cpu_seconds": round(statistics.mean(ours.cpu), 4),
+        "runs": len(ours.start),
         "bench_peak_mb": peak_mb,
     }
-    if stock.start:
-        found |= {
-            "start_ratio_stock": round(statistics.median(stock.start) / statistics.median(ours.start), 1),
-            "start_ratio_stock_command": round(
-                statistics.median(command.start) / statistics.median(ours.start), 1
-            ),
-            "cpu_ratio_stock": round(statistics.mean(stock.cpu) / statistics.mean(ours.cpu), 1),
-        }
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    with signals.as_interrupts():  # whatever ends it, what it started ends too
+        main()

@@ -25,7 +25,8 @@ _TIMEOUT_SECONDS = 180
 class FlowFacts(Frozen):
     """A flow as Prefect sees it. `version` is Prefect's hash of the file, None where it made none.
 
-    `longest_run_seconds` is how long a run may take with all its attempts; None: it has no time-out.
+    `longest_run_seconds` is how long a run may take with all its `attempts`, each of which has
+    `timeout_seconds`; None: it has no time-out.
     """
 
     flow_name: str
@@ -33,6 +34,15 @@ class FlowFacts(Frozen):
     parameter_schema: dict[str, Any]
     version: str | None
     longest_run_seconds: int | None = None
+    timeout_seconds: float | None = None
+    attempts: int = 1
+
+    def longest_with(self, timeout_seconds: int | None) -> int | None:
+        """How long a run may take where its job variables set another time-out for each attempt."""
+        if timeout_seconds is None:
+            return self.longest_run_seconds
+        pauses = (self.longest_run_seconds or 0) - self.attempts * (self.timeout_seconds or 0)
+        return math.ceil(self.attempts * timeout_seconds + max(0, pauses))
 
 
 class FlowsUnusable(PermanentFailure):
@@ -118,6 +128,8 @@ def _inspect(question: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         "description": flow.description,
         "parameter_schema": parameter_schema(flow).model_dump(mode="json", exclude_unset=True),
         "version": flow.version,
+        "timeout_seconds": flow.timeout_seconds,
+        "attempts": 1 + flow.retries,
         "longest_run_seconds": _longest(flow.timeout_seconds, flow.retries, flow.retry_delay_seconds),
     }, None
 

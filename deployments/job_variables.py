@@ -6,59 +6,17 @@ catalogue must stay quick.
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
-from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aegis_lib.outcome import Frozen
+from aegis_lib.maintenance import MaintenanceWindow
 
 MISFIRE_GRACE_SECONDS = 300
 TIMEOUT_GRACE_SECONDS = 30
 CANCEL_GRACE_SECONDS = 30
-
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-ClockTime = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-
-
-class MaintenanceWindow(Frozen):
-    """A time of day, on some or all days, in which runs of a schedule are not started.
-
-    `end` before `start` means the next morning; the days are those on which the window starts.
-    """
-
-    days: tuple[Day, ...] = Field(default=DAYS, description="The days on which it starts; all by default.")
-    start: ClockTime = Field(description="From this time of day on, as HH:MM.")
-    end: ClockTime = Field(description="Until this time of day, as HH:MM, itself not included.")
-    timezone: str = Field(default="UTC", description="The time zone of both, such as Europe/Paris.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{name!r} is no time zone; write one such as Europe/Paris, or UTC") from error
-        return name
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if self.start == self.end:
-            raise ValueError("start and end are the same; write 00:00 and 23:59, or pause the job")
-        return self
-
-    def contains(self, moment: datetime) -> bool:
-        """Whether it is open at `moment` (aware)."""
-        local = moment.astimezone(ZoneInfo(self.timezone))
-        start, end, now = time.fromisoformat(self.start), time.fromisoformat(self.end), local.time()
-        if start < end:
-            return start <= now < end and self._on(local)
-        return (now >= start and self._on(local)) or (now < end and self._on(local - timedelta(days=1)))
-
-    def _on(self, local: datetime) -> bool:
-        return DAYS[local.weekday()] in self.days
+LONGEST_TIMEOUT_SECONDS = 86_400
 
 
 class ClaimRules(BaseModel):
@@ -82,9 +40,29 @@ class ClaimRules(BaseModel):
     )
 
 
+def rules_of(base_job_template: Mapping[str, Any], job_variables: Mapping[str, Any]) -> ClaimRules:
+    """The rules for a job: the pool's defaults, and what its deployment says; ours where that is nonsense."""
+    variables = base_job_template.get("variables", {}).get("properties", {})
+    known = {name for name in ClaimRules.model_fields if name in variables}
+    defaults = {name: variables[name]["default"] for name in known if "default" in variables[name]}
+    said = {name: value for name, value in job_variables.items() if name in ClaimRules.model_fields}
+    try:
+        return ClaimRules.model_validate({**defaults, **said})
+    except ValidationError:
+        return ClaimRules()
+
+
 class RunLimits(BaseModel):
     """What one run may use, and how long it is waited for."""
 
+    timeout_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_TIMEOUT_SECONDS,
+        strict=True,
+        title="Time-out in seconds",
+        description="How long one attempt may take. Empty: as long as the flow itself says.",
+    )
     memory_limit_mb: int | None = Field(
         default=None,
         ge=128,

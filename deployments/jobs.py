@@ -49,13 +49,26 @@ class Availability(Frozen):
     worker_online: bool
 
 
+NoteJob = Callable[[str, Mapping[str, Any] | None, datetime], None]
+
+
 class Scheduler:
     """The jobs of one Prefect server. A job is named `health_check` or `health-check`, as one likes."""
 
-    def __init__(self, api: PrefectApi | None = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Connects with the first call: to `api`, else to the server that the settings name."""
+    def __init__(
+        self,
+        api: PrefectApi | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        note_job: NoteJob | None = None,
+    ) -> None:
+        """Connects with the first call: to `api`, else to the server that the settings name.
+
+        `note_job` is told which custom job was added or removed, and when; by default the ledger of runs is.
+        """
         self._given = api
         self._sleep = sleep
+        self._note_job = note_job or _note_in_ledger
 
     @property
     def api(self) -> PrefectApi:
@@ -124,6 +137,7 @@ class Scheduler:
         kwargs: Mapping[str, Any] | None = None,
         timezone: str | None = None,
         replace_existing: bool = False,
+        timeout_seconds: int | None = None,
         **fields: Any,
     ) -> JobView:
         """Run a function of yours as a job of its own, under the same policy as every job.
@@ -135,6 +149,8 @@ class Scheduler:
             kwargs: the function's arguments. They are stored and shown: no secrets.
             timezone: of a cron trigger, an IANA name; UTC without one.
             replace_existing: change the custom job of that id instead of refusing.
+            timeout_seconds: how long an attempt may take, less than the time between two runs; by default an
+                hour, or four fifths of the shortest time between two runs.
             fields: `cron` takes minute, hour, day, month, day_of_week, or `expression="0 2 * * *"`;
                 `interval` takes weeks, days, hours, minutes, seconds, start_date; `date` takes run_date.
 
@@ -143,7 +159,11 @@ class Scheduler:
         """
         schedule, run_at = _schedule_of(trigger, fields, timezone)
         chosen = custom.CustomJob.checked(
-            job_id, target=custom.name_of(func), arguments=kwargs or {}, schedule=schedule
+            job_id,
+            target=custom.name_of(func),
+            arguments=kwargs or {},
+            schedule=schedule,
+            timeout_seconds=timeout_seconds,
         )
         in_catalogue = _in_catalogue(chosen.job_id)
         existing = self._find(chosen.deployment_name)
@@ -158,11 +178,13 @@ class Scheduler:
                 f"(`aegis add --replace ...`), `aegis remove {chosen.job_id}`, or choose another id."
             )
         custom.check_target(chosen.target, chosen.arguments)
+        began = clock.utcnow()
         flow = self.api.post("/flows/", {"name": custom.FLOW_NAME})
         try:
             row = self.api.post("/deployments/", chosen.payload(flow["id"], str(project_root())))
         except NotFound as error:
             raise _no_pool() from error
+        self._note_job(chosen.job_id, row, began)
         if run_at is not None:
             state = {"type": "SCHEDULED", "state_details": {"scheduled_time": clock.iso(run_at)}}
             self.api.post(f"/deployments/{row['id']}/create_flow_run", {"state": state})
@@ -182,6 +204,7 @@ class Scheduler:
                 "Fix: pause it, or take it out of prefect.yaml and run `aegis deploy`."
             )
         self.api.delete(f"/deployments/{row['id']}")
+        self._note_job(job_id_of(row), None, clock.utcnow())
 
     def pause_job(self, job_id: str) -> JobView:
         """Start no further scheduled run of the job; kept across deploys and restarts. Twice is once."""
@@ -299,6 +322,12 @@ class Scheduler:
 
 _NEXT = "NEXT_SCHEDULED_START_TIME_ASC"
 _IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+
+
+def _note_in_ledger(job_id: str, row: Mapping[str, Any] | None, now: datetime) -> None:
+    from deployments import ledger  # opens the database, which no other call needs
+
+    ledger.note_job(job_id, row, now)
 
 
 def _in_catalogue(job_id: str) -> bool:

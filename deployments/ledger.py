@@ -11,6 +11,9 @@ import socket
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
+
+from pydantic import Field
 
 from aegis_lib.clock import iso
 from aegis_lib.db import database
@@ -29,13 +32,14 @@ from aegis_lib.ledger.model import (
 from aegis_lib.logs import get_logger
 from aegis_lib.outcome import AwareDatetime, Frozen
 from aegis_lib.settings import DatabaseSettings
+from deployments import custom
 from deployments.api import PrefectApi
-from deployments.catalogue import WORK_POOL, Job
+from deployments.catalogue import CUSTOM_TAG, WORK_POOL, Job
 from deployments.check import Check
 from deployments.flow_facts import FlowFacts
+from deployments.job_model import job_id_of
+from deployments.job_variables import rules_of
 
-GRACE_SECONDS = 300
-"""How late a run may start, unless its job says otherwise."""
 LONGEST_RUN_SECONDS = 3600
 """How long a run may take whose flow has no time-out."""
 JOB = "missed_runs"
@@ -43,33 +47,94 @@ log = get_logger(__name__)
 _MEND = f"see `aegis history {JOB}`; `aegis doctor` tells whether a worker is online."
 
 
-def planned(jobs: Iterable[Job], facts: Mapping[str, FlowFacts]) -> list[Planned]:
-    """Every schedule of the catalogue with the patience its job asks for."""
+class OnServer(Frozen):
+    """What only the server knows of the plan: the jobs that people added, and the work pool's defaults."""
+
+    custom: tuple[dict[str, Any], ...] = ()
+    template: dict[str, Any] = Field(default_factory=dict)
+
+
+def on_server(api: PrefectApi) -> OnServer:
+    """Ask the server.
+
+    Raises:
+        DependencyUnavailable: it does not answer.
+    """
+    chosen = {"deployments": {"tags": {"all_": [CUSTOM_TAG]}}, "sort": "NAME_ASC"}
+    pool = api.get(f"/work_pools/{WORK_POOL}")
+    return OnServer(
+        custom=tuple(api.filter("/deployments/filter", chosen)), template=pool.get("base_job_template") or {}
+    )
+
+
+def planned(
+    jobs: Iterable[Job], facts: Mapping[str, FlowFacts], template: Mapping[str, Any] | None = None
+) -> list[Planned]:
+    """Every schedule of the catalogue with the rules of its job: its job variables, else the pool's."""
+    found = []
+    for job in jobs:
+        rules = rules_of(template or {}, job.job_variables)
+        longest = facts[job.id].longest_with(job.job_variables.get("timeout_seconds"))
+        found += [
+            Planned(
+                job_id=job.id,
+                slug=schedule.slug,
+                schedule=schedule,
+                grace_seconds=rules.misfire_grace_seconds,
+                longest_run_seconds=longest or LONGEST_RUN_SECONDS,
+                freshness_seconds=job.freshness_seconds,
+                maintenance_windows=rules.maintenance_windows,
+            )
+            for schedule in job.schedules
+        ]
+    return found
+
+
+def planned_custom(row: Mapping[str, Any], template: Mapping[str, Any] | None = None) -> list[Planned]:
+    """The schedules of a job that a person added, as the server holds it."""
+    variables = row.get("job_variables") or {}
+    rules = rules_of(template or {}, variables)
     return [
         Planned(
-            job_id=job.id,
+            job_id=job_id_of(row),
             slug=schedule.slug,
             schedule=schedule,
-            grace_seconds=GRACE_SECONDS,
-            longest_run_seconds=facts[job.id].longest_run_seconds or LONGEST_RUN_SECONDS,
-            freshness_seconds=job.freshness_seconds,
+            grace_seconds=rules.misfire_grace_seconds,
+            longest_run_seconds=custom.longest_run_seconds(variables),
+            maintenance_windows=rules.maintenance_windows,
         )
-        for job in jobs
-        for schedule in job.schedules
+        for schedule in custom.schedules_of(row)
     ]
 
 
 def write_plan(
-    jobs: Iterable[Job], facts: Mapping[str, FlowFacts], settings: DatabaseSettings, now: datetime
+    jobs: Iterable[Job],
+    facts: Mapping[str, FlowFacts],
+    settings: DatabaseSettings,
+    now: datetime,
+    server: OnServer | None = None,
 ) -> int:
-    """From `now` the ledger counts by these schedules; how many are new, other or gone.
+    """From `now` the ledger counts by these schedules and no others; how many are new, other or gone.
 
     Raises:
         DependencyUnavailable: the database does not answer. The next deploy writes them.
         Misconfigured: it refuses us, or is not set up.
     """
+    known = server or OnServer()
+    wanted = planned(jobs, facts, known.template)
+    for row in known.custom:
+        wanted += planned_custom(row, known.template)
     with database.connect(settings) as db:
-        return db.ledger.plan(planned(jobs, facts), now)
+        return db.ledger.plan(wanted, now)
+
+
+def note_job(job_id: str, row: Mapping[str, Any] | None, now: datetime) -> None:
+    """A person added a job, or removed it (`row` is None). Raises nothing: the next deploy writes it too."""
+    try:
+        with database.connect(DatabaseSettings()) as db:
+            db.ledger.plan_job(job_id, planned_custom(row) if row else [], now)
+    except AegisError as error:
+        log.warning("job_not_in_ledger", job_id=job_id, error=str(error), fix="run `aegis deploy` later")
 
 
 class Presence:

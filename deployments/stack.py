@@ -48,6 +48,8 @@ FAILURES_OF = timedelta(hours=2)
 RUN_GRACE_SECONDS = 15.0
 DOWN_SECONDS = 120.0
 _LOOK_SECONDS = 0.25
+_WATCH_SECONDS = 1.0
+_SCHEDULES_EVERY = timedelta(minutes=5)
 _INTERRUPTED = 130
 
 
@@ -140,6 +142,7 @@ class Stack:
         self._presence = ledger.Presence(database)
         self._recorded: set[str] = set()
         self._told_unscheduled: list[str] = []
+        self._next_look_at_schedules = clock.utcnow()
         self._deputy = DispatchDeputy(
             self._api, child_environment(installation), self._project, self._logs, clock.utcnow()
         )
@@ -181,7 +184,7 @@ class Stack:
         self._supervisor.run(worker, time.monotonic())  # boots while we deploy
         with stage("Jobs") as told:
             told.detail = sync.deploy(self._api, jobs, root=self._project, facts=facts.result()).summary
-            ledger.write_plan(jobs.jobs, facts.result(), self._database, since)
+            ledger.write_plan(jobs.jobs, facts.result(), self._database, since, ledger.on_server(self._api))
         with stage("Worker") as told:
             self._wait_for_worker(worker, since)
             told.detail = f"{worker_name()}, online"
@@ -200,7 +203,7 @@ class Stack:
             if now >= next_look:
                 self._keep_house(clock.utcnow())
                 next_look = time.monotonic() + HOUSEKEEPING_SECONDS
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_WATCH_SECONDS)
 
     def stop(self) -> None:
         """Stop every part in reverse order. Runs in flight get 15 s; a second Ctrl-C takes that away."""
@@ -344,7 +347,10 @@ class Stack:
             fresh = [row for row in rows if row["id"] not in self._recorded]
             if fresh:
                 self._record(fresh)
-            unscheduled = run_watch.without_future_run(self._api, now)
+            unscheduled = self._told_unscheduled
+            if now >= self._next_look_at_schedules:  # a question for every job
+                unscheduled = run_watch.without_future_run(self._api, now)
+                self._next_look_at_schedules = now + _SCHEDULES_EVERY
             if self._deputy.look(now):
                 self._progress.say("No worker delivers alerts: this process has it done.")
         except AegisError:

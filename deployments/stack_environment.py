@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
@@ -42,7 +43,16 @@ def child_environment(installation: InstallationSettings) -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
+        **time_zones(),
     }
+
+
+def time_zones() -> dict[str, str]:
+    """Have Python take time zones from its package, where it is installed, and not from the system's files.
+
+    Prefect lists all zones each time it reads a schedule: 0.1 ms with the package, 6 ms with the files.
+    """
+    return {"PYTHONTZPATH": ""} if find_spec("tzdata") else {}
 
 
 def server_environment(installation: InstallationSettings, database: DatabaseSettings) -> dict[str, str]:

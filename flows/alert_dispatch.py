@@ -12,8 +12,10 @@ from aegis_lib.adapters.prefect_server import history
 from aegis_lib.alerts import service
 from aegis_lib.alerts.model import DispatchReport
 from aegis_lib.db import database, spooled_memory
+from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings
 from flows import _open
+from flows._database_outage import tell_if_the_database_is_away
 from flows._policy import job, outcome, step
 
 
@@ -37,10 +39,16 @@ def alert_dispatch() -> State[Any]:
     Failed, crashed and late runs, silent workers and failed automations are found in the server's history, so
     that a lost event loses no alert. The same problem again is counted; reminders, escalation, quiet hours
     and root causes follow the section `alerts` of aegis.yaml; docs/alerts.md explains them. Every channel has
-    its own receipt and its own retries. Ends as `Degraded` when a channel or the history does not answer.
+    its own receipt and its own retries. Ends as `Degraded` when a channel, the history or the database does
+    not answer; an outage of the database is told once, with `health_check`.
 
     Raises:
-        DependencyUnavailable: PostgreSQL did not answer; the next run is a minute away.
+        DependencyUnavailable: the database went away in between and is back; the next run is a minute away.
         Misconfigured: aegis.yaml is wrong.
     """
-    return outcome(send_what_is_due())
+    try:
+        return outcome(send_what_is_due())
+    except (DependencyUnavailable, Misconfigured):
+        if (away := tell_if_the_database_is_away()) is None:
+            raise
+        return outcome(away)

@@ -882,6 +882,7 @@ class FakeOutbox:
                 first_seen_at=min(known.first_seen_at, problem.seen_at),
                 last_seen_at=max(known.last_seen_at, problem.seen_at),
                 again_at=problem.seen_at if problem.again else known.again_at,
+                **self._opened_again(known, problem.seen_at),
                 severity=policy.graver(known.severity, problem.severity),
             )
         if any(receipt.delivered for receipt in problem.told) and known.notified_at is None:
@@ -905,13 +906,10 @@ class FakeOutbox:
             self.occurrences.add(recovered.occurrence)
         for alert in self.alerts.values():
             if alert.key == recovered.key and not alert.resolved_at and alert.last_seen_at <= recovered.at:
-                self._change(
-                    alert,
-                    state=AlertState.RESOLVED,
-                    resolved_at=recovered.at,
-                    recovery_title=recovered.title,
-                    recovery_body=recovered.body,
-                )
+                over: dict[str, Any] = {"state": AlertState.RESOLVED, "resolved_at": recovered.at}
+                if alert.flapping_at and not recovered.for_good:
+                    over = {"calm_since": alert.calm_since or recovered.at}
+                self._change(alert, **over, recovery_title=recovered.title, recovery_body=recovered.body)
                 return True
         if recovered.occurrence is not None and recovered.title is not None:
             self.raise_problem(
@@ -964,8 +962,11 @@ class FakeOutbox:
             changes |= {"reminded_at": now, "reminders": alert.reminders + 1}
         if kind is NoticeKind.ESCALATION:
             changes["escalated_at"] = now
+        if kind is NoticeKind.FLAPPING:
+            kept = ("openings", "count", "first_seen_at")
+            changes |= {"flapping_at": now, **{name: getattr(alert, name) for name in kept}}
         if kind is NoticeKind.RECOVERY:
-            changes["closed_at"] = now
+            changes |= {"closed_at": now, "resolved_at": alert.ended_at, "state": AlertState.RESOLVED}
             for row in self.deliveries:
                 row.overtaken = row.overtaken or (row.delivery.alert_id == alert.id and row.open)
         if not alert.lasting:
@@ -1088,6 +1089,11 @@ class FakeOutbox:
             }
         )
 
+    def _opened_again(self, known: Alert, seen_at: datetime) -> dict[str, Any]:
+        if known.calm_since is None or seen_at <= known.calm_since:
+            return {}
+        return {"openings": known.openings + 1, "calm_since": None}
+
     def _check(self) -> None:
         if self.broken is not None:
             raise self.broken
@@ -1125,6 +1131,7 @@ class FakeHistory:
 
     def __init__(self) -> None:
         self.runs: list[RunEnd] = []
+        self.removed: set[str] = set()
         self.late_runs: list[LateRun] = []
         self.seen: list[WorkerSeen] = []
         self.actions: list[FailedAction] = []
@@ -1146,6 +1153,11 @@ class FakeHistory:
         wanted = {*jobs, *(run.job_id for run in found if not run.good)}
         chosen = [run for run in found if not run.good or run.job_id in wanted]
         return sorted(chosen, key=lambda run: (run.ended_at, run.run_id))
+
+    def jobs(self) -> frozenset[str]:
+        self._check()
+        seen = {run.job_id for run in (*self.runs, *self.late_runs)}
+        return frozenset(seen - self.removed)
 
     def late(self, before: datetime) -> list[LateRun]:
         self._check()

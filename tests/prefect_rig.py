@@ -20,11 +20,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
 from deployments.api import PrefectApi
 from deployments.embedded_postgres import EmbeddedPostgres
+from tests.process_costs import cpu_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -109,10 +109,10 @@ class Rig:
         template = worker.get_default_base_job_template()
         self.api.post("/work_pools/", {"name": name, "type": kind, "base_job_template": template})
 
-    def worker(self, pool: str, kind: str, name: str | None = None) -> None:
+    def worker(self, pool: str, kind: str, name: str | None = None, options: tuple[str, ...] = ()) -> None:
         """Start a worker and wait until the server knows it."""
         name = name or f"worker-{pool}"
-        self._start(name, ["worker", "start", "--pool", pool, "--type", kind, "--name", name])
+        self._start(name, ["worker", "start", "--pool", pool, "--type", kind, "--name", name, *options])
 
         def online() -> bool:
             rows = self.api.filter(f"/work_pools/{pool}/workers/filter")
@@ -176,6 +176,15 @@ class Rig:
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters or {}}
         return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
+    def feed(self, deployment: str, pool: str, runs: int, due: datetime | None = None) -> None:
+        """Have so many runs wait, without the check of job variables that `trigger` costs the server."""
+        flow = self.api.get(f"/deployments/{deployment}")["flow_id"]
+        details = {"scheduled_time": due.isoformat()} if due else {}
+        state = {"type": "SCHEDULED", "state_details": details}
+        body = {"flow_id": flow, "deployment_id": deployment, "work_pool_name": pool, "state": state}
+        for _ in range(runs):
+            self.api.post("/flow_runs/", body)
+
     def finish(self, run: str, seconds: float = 120, every: float = 1.0) -> dict[str, Any]:
         """The run when it is over. Each question costs the server processor time."""
 
@@ -195,17 +204,12 @@ class Rig:
 
     def cpu_seconds(self) -> float:
         """Processor time so far of the server, of PostgreSQL and of all workers, with all they started."""
-        total = 0.0
-        roots = [process.pid for process in self.processes.values()]
-        roots += [pid] if (pid := self.postgres.pid()) else []
-        for root in roots:
-            with suppress(psutil.Error):
-                parent = psutil.Process(root)
-                for process in (parent, *parent.children(recursive=True)):
-                    with suppress(psutil.Error):
-                        times = process.cpu_times()
-                        total += times.user + times.system + times.children_user + times.children_system
-        return total
+        return cpu_seconds(self.roots())
+
+    def roots(self) -> list[int]:
+        """The processes that all others here are children of."""
+        pid = self.postgres.pid()
+        return [*(process.pid for process in self.processes.values()), *([pid] if pid else [])]
 
     def wait(self, condition: Any, what: str, seconds: float, every: float = 0.1) -> Any:
         deadline = time.monotonic() + seconds

@@ -6,7 +6,7 @@ What a run says of its failure is data from outside: escaped and bounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from aegis_lib.alerts.model import (
     Alert,
@@ -29,18 +29,27 @@ LISTED = 10
 _VERBS = {"Crashed": "crashed", "TimedOut": "timed out"}
 
 
-def notice(kind: NoticeKind, alert: Alert, now: datetime) -> Message:
-    """The text of one notice about an alert."""
+def notice(kind: NoticeKind, alert: Alert, now: datetime, calm_minutes: float = 60) -> Message:
+    """The text of one notice about an alert; one that flaps is over when it was calm for `calm_minutes`."""
     if kind is NoticeKind.RECOVERY:
         return _recovery(alert)
     titles = {
         NoticeKind.PROBLEM: alert.title,
+        NoticeKind.FLAPPING: f"Again and again: {alert.title}",
         NoticeKind.REMINDER: alert.title if alert.own_reminders else f"Still: {alert.title}",
         NoticeKind.ESCALATION: f"Nobody has reacted: {alert.title}",
     }
     parts = [alert.body] if alert.body else []
     if kind is not NoticeKind.PROBLEM or alert.count > 1:
         parts.append(f"Seen {_times(alert.count)} since {iso(alert.first_seen_at)}, last {_last(alert)}.")
+    if kind is NoticeKind.FLAPPING:
+        calm = duration(timedelta(minutes=calm_minutes))
+        parts.append(
+            f"It comes and goes: it began {alert.openings} times. Each further time is counted, and you hear "
+            f"that it is over when it has stayed away for {calm}."
+        )
+    elif alert.flapping_at is not None:
+        parts.append(f"It comes and goes: it began {alert.openings} times.")
     if alert.suppressed:
         parts.append(_followers(alert))
     if alert.lasting:
@@ -49,7 +58,7 @@ def notice(kind: NoticeKind, alert: Alert, now: datetime) -> Message:
 
 
 def _recovery(alert: Alert) -> Message:
-    until = alert.resolved_at or alert.last_seen_at
+    until = alert.ended_at or alert.last_seen_at
     parts = [alert.recovery_body] if alert.recovery_body else []
     if not alert.told:
         parts.append(f"Nobody could be told before: {inline(alert.title)}.")
@@ -57,6 +66,8 @@ def _recovery(alert: Alert) -> Message:
         f"Lasted {duration(until - alert.first_seen_at)}, from {iso(alert.first_seen_at)} to {iso(until)}; "
         f"seen {_times(alert.count)}."
     )
+    if alert.flapping_at is not None:
+        parts.append(f"It came and went: it began {alert.openings} times and is calm since {iso(until)}.")
     if alert.suppressed:
         parts.append(_followers(alert))
     return Message(
@@ -115,6 +126,18 @@ def good_run(run: RunEnd) -> Recovered:
         at=run.ended_at,
         title=f"{run.job_id} works again"[:200],
         body=f"Run {inline(run.run_name)} ended as {inline(run.outcome)}.",
+    )
+
+
+def removed_job(key: str, now: datetime) -> Recovered:
+    """The job is not on the server any more: nothing of it can be wrong."""
+    name = key.partition(":")[2]
+    return Recovered(
+        key=key,
+        at=now,
+        title=f"{name}: job removed"[:200],
+        body="It is no longer in the catalogue, so that this alert is over.",
+        for_good=True,
     )
 
 

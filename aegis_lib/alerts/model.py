@@ -92,7 +92,8 @@ class Recovered(Frozen):
     """The problem of that key is over since `at`; an alert that was seen later stays open.
 
     With `occurrence`, reporting it again changes nothing, and where no alert was open the text is told all
-    the same, once: somebody was told of the problem by another way.
+    the same, once: somebody was told of the problem by another way. `for_good`: it cannot come back, so that
+    an alert that comes and goes need not stay calm first.
     """
 
     key: str = Field(min_length=1, max_length=LONGEST_KEY_CHARACTERS)
@@ -100,6 +101,7 @@ class Recovered(Frozen):
     title: str | None = Field(default=None, max_length=200)
     body: str | None = None
     occurrence: str | None = Field(default=None, max_length=LONGEST_KEY_CHARACTERS)
+    for_good: bool = False
 
 
 # --- what is kept ---
@@ -122,6 +124,8 @@ class NoticeKind(StrEnum):
     """Why people are told about an alert."""
 
     PROBLEM = "problem"
+    FLAPPING = "flapping"
+    """It comes and goes: the last word until it has been calm for a while."""
     REMINDER = "reminder"
     ESCALATION = "escalation"
     RECOVERY = "recovery"
@@ -133,7 +137,9 @@ class Alert(Frozen):
     `notified_at`: when it was decided to tell people; `closed_at`: nothing is to be told any more.
     `suppressed_by` is the alert of the root cause that it follows from; `suppressed` how many follow from
     this one. `told` are the channels that have taken a message about it; `undelivered` counts deliveries
-    that are still to be made or were given up.
+    that are still to be made or were given up. An alert that comes and goes is flapping since `flapping_at`
+    and stays open until it has been calm; it is over for now since `calm_since`, and came back so often that
+    it was opened `openings` times.
     """
 
     id: int
@@ -162,10 +168,18 @@ class Alert(Frozen):
     recovery_title: str | None = None
     recovery_body: str | None = None
     closed_at: AwareDatetime | None = None
+    flapping_at: AwareDatetime | None = None
+    calm_since: AwareDatetime | None = None
+    openings: int = Field(default=1, ge=1)
     revision: int = 0
     suppressed: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
     undelivered: int = 0
+
+    @property
+    def ended_at(self) -> AwareDatetime | None:
+        """When it was over, if only for now."""
+        return self.resolved_at or self.calm_since
 
     @property
     def last_told_at(self) -> AwareDatetime | None:
@@ -350,8 +364,10 @@ class AlertsConfig(Frozen):
     `escalate_after_minutes` (0: never). `reminder_hours` (0: none) is the time between reminders of an alert
     that stays open and unacknowledged. What follows from a root cause waits `settle_minutes` for it, and is
     explained by it until `cause_minutes` after its end; `cause_threshold` alerts that follow from a cause of
-    which nothing says that it is down make it an alert of its own. A message is tried at most `attempts`
-    times on a channel. Closed alerts are kept `keep_days`.
+    which nothing says that it is down make it an alert of its own. What opens for the `flapping_openings`-th
+    time within `flapping_minutes` (0: never) is told as flapping, and then not again before it was calm for
+    `calm_minutes`. A message is tried at most `attempts` times on a channel. Closed alerts are kept
+    `keep_days`.
     """
 
     quiet_hours: QuietHours | None = None
@@ -364,6 +380,9 @@ class AlertsConfig(Frozen):
     settle_minutes: float = Field(default=2, ge=0, le=60)
     cause_minutes: float = Field(default=10, ge=0, le=1440)
     cause_threshold: int = Field(default=2, ge=2, le=100)
+    flapping_openings: int = Field(default=3, ge=2, le=100)
+    flapping_minutes: float = Field(default=60, ge=0, le=1440)
+    calm_minutes: float = Field(default=60, ge=1, le=1440)
     attempts: int = Field(default=30, ge=1, le=1000)
     keep_days: int = Field(default=90, ge=30, le=3650)
     root_causes: tuple[RootCause, ...] = ROOT_CAUSES

@@ -4,8 +4,9 @@
        |          |            |
        +----------+------------+--> resolved
 
-`decide` looks at one alert and says the one thing to do now. Carrying it out changes the alert, so that the
-same question then has another answer.
+What opens again and again is told as flapping and stays open until it has been calm for a while. `decide`
+looks at one alert and says the one thing to do now. Carrying it out changes the alert, so that the same
+question then has another answer.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Action(StrEnum):
 
     WAIT = "wait"
     TELL = "tell"
+    FLAP = "flap"
+    """Say that it comes and goes, and nothing more until it has been calm."""
     REMIND = "remind"
     ESCALATE = "escalate"
     RECOVER = "recover"
@@ -60,6 +63,7 @@ class Decision(NamedTuple):
 
 NOTICES = {
     Action.TELL: NoticeKind.PROBLEM,
+    Action.FLAP: NoticeKind.FLAPPING,
     Action.REMIND: NoticeKind.REMINDER,
     Action.ESCALATE: NoticeKind.ESCALATION,
     Action.RECOVER: NoticeKind.RECOVERY,
@@ -125,7 +129,7 @@ def explained_by(alert: Alert, alerts: Iterable[Alert], config: AlertsConfig) ->
         if root.id != alert.id
         and declared_by(root, config.root_causes) == cause
         and alert.first_seen_at >= root.first_seen_at - around
-        and (root.resolved_at is None or alert.last_seen_at <= root.resolved_at + around)
+        and (root.ended_at is None or alert.last_seen_at <= root.ended_at + around)
     ]
     return max(found, key=lambda root: root.first_seen_at, default=None)
 
@@ -149,6 +153,41 @@ def outlived(alerts: Sequence[Alert], config: AlertsConfig) -> list[Alert]:
     return [a for a in alerts if a.key in keys and a.resolved_at is None and a.id not in held]
 
 
+# --- flapping ---
+
+
+def openings(alert: Alert, alerts: Iterable[Alert], config: AlertsConfig) -> list[Alert]:
+    """The alerts of the same key that opened within `flapping_minutes` before this one, and itself."""
+    since = alert.first_seen_at - timedelta(minutes=config.flapping_minutes)
+    before = [
+        other
+        for other in alerts
+        if other.key == alert.key
+        and other.id != alert.id
+        and since <= other.first_seen_at <= alert.first_seen_at
+        and other.suppressed_by is None
+    ]
+    return [*before, alert]
+
+
+def as_flapping(alert: Alert, alerts: Iterable[Alert], config: AlertsConfig) -> Alert:
+    """The alert with all that its openings saw, as it goes on when it is told that it flaps."""
+    found = openings(alert, alerts, config)
+    return alert.model_copy(
+        update={
+            "openings": len(found),
+            "count": sum(other.count for other in found),
+            "first_seen_at": min(other.first_seen_at for other in found),
+        }
+    )
+
+
+def _is_flapping(alert: Alert, alerts: Iterable[Alert], config: AlertsConfig) -> bool:
+    if not config.flapping_minutes or not alert.lasting:
+        return False
+    return len(openings(alert, alerts, config)) >= config.flapping_openings
+
+
 # --- one alert ---
 
 
@@ -168,6 +207,10 @@ def decide(
         return Decision(Action.WAIT, "closed")
     if alert.resolved_at is not None:
         return _over(alert, now, config)
+    if alert.calm_since is not None:
+        if now - alert.calm_since < timedelta(minutes=config.calm_minutes):
+            return Decision(Action.WAIT, "not calm for long enough")
+        return _over(alert, now, config)
     if alert.notified_at is None:
         return _untold(alert, alerts, now, config)
     return _told(alert, alerts, now, config, second)
@@ -184,7 +227,7 @@ def _over(alert: Alert, now: datetime, config: AlertsConfig) -> Decision:
 def _untold(alert: Alert, alerts: Collection[Alert], now: datetime, config: AlertsConfig) -> Decision:
     root = explained_by(alert, alerts, config)
     if root is not None:
-        over_for = now - root.resolved_at if root.resolved_at else timedelta(0)
+        over_for = now - root.ended_at if root.ended_at else timedelta(0)
         if config.reminder_hours and over_for >= timedelta(hours=config.reminder_hours):
             pass  # the cause is long gone and this is still open: somebody should know
         elif alert.suppressed_by == root.id:
@@ -195,6 +238,8 @@ def _untold(alert: Alert, alerts: Collection[Alert], now: datetime, config: Aler
         return Decision(Action.WAIT, "may follow from a root cause")
     if not may_be_sent(alert.severity, now, config):
         return Decision(Action.WAIT, "quiet hours")
+    if _is_flapping(alert, alerts, config):
+        return Decision(Action.FLAP, "it comes and goes")
     return Decision(Action.TELL, "new")
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from aegis_lib import isolation
 from aegis_lib.alerts import messages, policy
-from aegis_lib.alerts.model import Alert, AlertsConfig, Attempt, Delivery, DispatchReport
+from aegis_lib.alerts.model import Alert, AlertsConfig, Attempt, Delivery, DispatchReport, NoticeKind
 from aegis_lib.alerts.policy import Action
 from aegis_lib.errors import AegisError
 from aegis_lib.logs import get_logger
@@ -61,7 +61,7 @@ def dispatch(
         DependencyUnavailable: the database is away.
     """
     run = _Dispatch(outbox, history, channels, config, now, lease, budget_seconds, monotonic, jitter)
-    for look in (run.read_runs, run.read_late_runs, run.read_workers, run.read_failed_actions):
+    for look in (run.read_runs, run.read_jobs, run.read_late_runs, run.read_workers, run.read_failed_actions):
         run.guarded(look)
     run.find_causes()
     run.decide()
@@ -136,6 +136,17 @@ class _Dispatch:
         start = self.started_at - FIRST_LOOK if known is None else min(known, self.started_at) - OVERLAP
         return max(start, self.started_at - LONGEST_HISTORY)
 
+    def read_jobs(self) -> None:
+        """Jobs that were removed: what was wrong with them is over."""
+        keys = [key for prefix in ("job:", "late:") for key in self.outbox.open_keys(prefix)]
+        if not keys:
+            return
+        known = _asked(self.history.jobs)
+        for key in keys:
+            gone = key.partition(":")[2] not in known
+            if gone and self.outbox.recover(messages.removed_job(key, self.started_at)):
+                self.recovered.append(key)
+
     def read_late_runs(self) -> None:
         """Jobs that do not start; over when none of a job's runs waits any more."""
         before = self.started_at - timedelta(minutes=self.config.late_minutes)
@@ -177,7 +188,8 @@ class _Dispatch:
     # --- decision ---
 
     def _alerts(self) -> list[Alert]:
-        hours = max(24.0, self.config.reminder_hours + 1, self.config.cause_minutes / 60)
+        minutes = max(self.config.cause_minutes, self.config.flapping_minutes)
+        hours = max(24.0, self.config.reminder_hours + 1, minutes / 60 + 1)
         return self.outbox.to_decide(self.started_at - timedelta(hours=hours))
 
     def find_causes(self) -> None:
@@ -218,8 +230,10 @@ class _Dispatch:
                 log.info("alert_closed", key=alert.key, why=decision.why)
             case _:
                 kind = policy.NOTICES[decision.action]
+                if kind is NoticeKind.FLAPPING:
+                    alert = policy.as_flapping(alert, alerts, self.config)
                 to = policy.route(kind, alert, names, self.config)
-                text = messages.notice(kind, alert, self.started_at)
+                text = messages.notice(kind, alert, self.started_at, self.config.calm_minutes)
                 if to and self.outbox.add_notice(alert, kind, text, to, self.started_at):
                     self.told.append(alert.key)
                     log.info("alert_notice", key=alert.key, kind=kind.value, channels=",".join(to))

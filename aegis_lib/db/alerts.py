@@ -94,6 +94,7 @@ class Outbox:
                 at=recovered.at,
                 title=None if recovered.title is None else storable_text(recovered.title),
                 body=None if recovered.body is None else storable_text(recovered.body),
+                for_good=recovered.for_good,
             )
             if row is None and recovered.occurrence is not None and recovered.title is not None:
                 self.raise_problem(
@@ -165,7 +166,15 @@ class Outbox:
     ) -> bool:
         """Have the message told on these channels; False when the alert has changed meanwhile."""
         with self._queries.transaction():
-            if not self._queries.claim_notice(id=alert.id, revision=alert.revision, kind=kind.value, now=now):
+            if not self._queries.claim_notice(
+                id=alert.id,
+                revision=alert.revision,
+                kind=kind.value,
+                now=now,
+                openings=alert.openings,
+                count=alert.count,
+                first_seen_at=alert.first_seen_at,
+            ):
                 return False
             if kind is NoticeKind.RECOVERY:
                 self._queries.overtake(alert_id=alert.id, now=now)

@@ -5,8 +5,9 @@ An entry only ever becomes more certain, and each claim is one statement: who ge
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,24 +44,33 @@ class LedgerStore:
 
     def plan(self, planned: Sequence[Planned], now: datetime) -> int:
         """From `now` these schedules hold and no others; how many are new, other or gone."""
-        changed = 0
         with self._queries.transaction():
             self._queries.lock_plan()
-            held = {(v.job_id, v.slug): v for v in map(_version, self._queries.schedules_in_force())}
-            wanted = {(p.job_id, p.slug): p for p in planned}
-            for job_id, slug in held.keys() - wanted.keys():
-                changed += self._queries.end_schedule(job_id=job_id, slug=slug, now=now)
-            for key, plan in wanted.items():
-                before = held.get(key)
-                if before is not None and before.schedule == plan.schedule:
-                    self._queries.renew_limits(job_id=plan.job_id, slug=plan.slug, **_limits(plan))
-                    continue
-                if before is not None:
-                    self._queries.end_schedule(job_id=plan.job_id, slug=plan.slug, now=now)
-                schedule = plan.schedule.model_dump_json()
-                changed += self._queries.begin_schedule(
-                    job_id=plan.job_id, slug=plan.slug, now=now, schedule=schedule, **_limits(plan)
-                )
+            return self._replace(self._queries.schedules_in_force(), planned, now)
+
+    def plan_job(self, job_id: str, planned: Sequence[Planned], now: datetime) -> int:
+        """From `now` these schedules of one job hold; how many are new, other or gone."""
+        with self._queries.transaction():
+            self._queries.lock_plan()
+            return self._replace(self._queries.schedules_of_job(job_id=job_id), planned, now)
+
+    def _replace(self, rows: Iterable[dict[str, Any]], planned: Sequence[Planned], now: datetime) -> int:
+        changed = 0
+        held = {(v.job_id, v.slug): v for v in map(_version, rows)}
+        wanted = {(p.job_id, p.slug): p for p in planned}
+        for job_id, slug in held.keys() - wanted.keys():
+            changed += self._queries.end_schedule(job_id=job_id, slug=slug, now=now)
+        for key, plan in wanted.items():
+            before = held.get(key)
+            if before is not None and before.schedule == plan.schedule:
+                self._queries.renew_limits(job_id=plan.job_id, slug=plan.slug, **_limits(plan))
+                continue
+            if before is not None:
+                self._queries.end_schedule(job_id=plan.job_id, slug=plan.slug, now=now)
+            schedule = plan.schedule.model_dump_json()
+            changed += self._queries.begin_schedule(
+                job_id=plan.job_id, slug=plan.slug, now=now, schedule=schedule, **_limits(plan)
+            )
         return changed
 
     def versions(self, start: datetime) -> list[ScheduleVersion]:
@@ -228,8 +238,10 @@ def _presence(row: dict[str, Any]) -> Presence:
     return Presence(**{name: row[name] for name in Presence.model_fields})
 
 
-def _limits(planned: Planned) -> dict[str, int | None]:
-    return {name: getattr(planned, name) for name in _LIMITS}
+def _limits(planned: Planned) -> dict[str, Any]:
+    windows = [window.model_dump(mode="json") for window in planned.maintenance_windows]
+    limits = {name: getattr(planned, name) for name in _LIMITS}
+    return {**limits, "maintenance_windows": json.dumps(windows)}
 
 
 def _known(problem: Problem) -> dict[str, Any]:

@@ -47,7 +47,7 @@ CREATE TABLE public.alert_notices (
     body text NOT NULL,
     created_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone,
-    CONSTRAINT alert_notices_kind_check CHECK ((kind = ANY (ARRAY['problem'::text, 'reminder'::text, 'escalation'::text, 'recovery'::text])))
+    CONSTRAINT alert_notices_kind_check CHECK ((kind = ANY (ARRAY['problem'::text, 'flapping'::text, 'reminder'::text, 'escalation'::text, 'recovery'::text])))
 );
 
 COMMENT ON TABLE public.alert_notices IS 'What people are to be told, word by word; the same text at every attempt';
@@ -98,6 +98,9 @@ CREATE TABLE public.alerts (
     recovery_body text,
     closed_at timestamp with time zone,
     revision integer DEFAULT 0 NOT NULL,
+    flapping_at timestamp with time zone,
+    calm_since timestamp with time zone,
+    openings integer DEFAULT 1 NOT NULL,
     CONSTRAINT alerts_count_check CHECK ((count >= 1)),
     CONSTRAINT alerts_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text]))),
     CONSTRAINT alerts_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'sent'::text, 'acknowledged'::text, 'resolved'::text])))
@@ -114,6 +117,12 @@ COMMENT ON COLUMN public.alerts.suppressed_by IS 'the root cause that it follows
 COMMENT ON COLUMN public.alerts.closed_at IS 'nothing is to be told any more';
 
 COMMENT ON COLUMN public.alerts.revision IS 'grows with every change: a decision holds for the revision it was made on';
+
+COMMENT ON COLUMN public.alerts.flapping_at IS 'when people were told that it comes and goes; it stays open until it is calm';
+
+COMMENT ON COLUMN public.alerts.calm_since IS 'of a flapping alert: since when it has been over';
+
+COMMENT ON COLUMN public.alerts.openings IS 'of a flapping alert: how often it came back';
 
 ALTER TABLE public.alerts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.alerts_id_seq
@@ -286,13 +295,18 @@ CREATE TABLE public.job_schedules (
     since timestamp with time zone NOT NULL,
     until timestamp with time zone,
     schedule jsonb NOT NULL,
-    grace_seconds integer NOT NULL,
+    grace_seconds integer,
     longest_run_seconds integer NOT NULL,
     freshness_seconds integer,
+    maintenance_windows jsonb DEFAULT '[]'::jsonb NOT NULL,
     CONSTRAINT job_schedules_goes_forward CHECK ((until >= since))
 );
 
 COMMENT ON TABLE public.job_schedules IS 'Versions of the catalogue''s schedules, written by a deploy; until is null while one holds';
+
+COMMENT ON COLUMN public.job_schedules.grace_seconds IS 'how late a run may start; null: however late';
+
+COMMENT ON COLUMN public.job_schedules.maintenance_windows IS 'times of day in which no run is started';
 
 CREATE TABLE public.ledger_cases (
     key text NOT NULL,

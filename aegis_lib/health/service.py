@@ -296,6 +296,26 @@ def check(
     return report
 
 
+def tell_if_away(
+    probe: DatabaseProbe,
+    spooled: EpisodicMemory,
+    outages: OutageMemory,
+    notifier: Notifier,
+    *,
+    now: datetime,
+    config: HealthConfig,
+) -> HealthReport | None:
+    """What `check` does about a database that is away, for another job that found it so; None if it answers.
+
+    Both share the outage's memory: whoever sees an outage first tells people, and its end is for `check`.
+    """
+    try:
+        probe.ping()
+    except (DependencyUnavailable, Misconfigured) as error:
+        return _Check(spooled, outages, notifier, now, config).down(error)
+    return None
+
+
 def _beat(report: HealthReport, heart: Heart | None, reason: str | None) -> HealthReport:
     if heart is None:
         return report.model_copy(update={"heartbeat": Heartbeat.NOT_CONFIGURED})

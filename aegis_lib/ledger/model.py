@@ -12,6 +12,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.outcome import AwareDatetime, Frozen, Report
 from aegis_lib.schedule import Schedule
 
@@ -48,7 +49,7 @@ class TickOutcome(StrEnum):
     PAUSED = "Paused"
     """The job, its schedule or all scheduling was paused."""
     MAINTENANCE = "Maintenance"
-    """It fell into a maintenance window."""
+    """It fell into a maintenance window, and nothing came of it."""
     STOPPED = "Stopped"
     """The installation was stopped on purpose."""
     OUTAGE = "Outage"
@@ -82,16 +83,18 @@ def rank(outcome: TickOutcome) -> int:
 class Planned(Frozen):
     """One schedule of one job as the catalogue has it.
 
-    `grace_seconds` is how late its runs may start; `longest_run_seconds` how long one may take with all its
-    attempts; `freshness_seconds` how old the job's newest output may become, None for any age.
+    `grace_seconds` is how late its runs may start, None however late; `longest_run_seconds` how long one may
+    take with all its attempts; `freshness_seconds` how old the job's newest output may become, None for any
+    age. In its `maintenance_windows` no run is started.
     """
 
     job_id: str
     slug: str
     schedule: Schedule
-    grace_seconds: int = Field(ge=0)
+    grace_seconds: int | None = Field(ge=0)
     longest_run_seconds: int = Field(ge=1)
     freshness_seconds: int | None = Field(default=None, ge=1)
+    maintenance_windows: tuple[MaintenanceWindow, ...] = ()
 
 
 class ScheduleVersion(Planned):
@@ -185,13 +188,18 @@ class ServerJob(Frozen):
 
 
 class Tick(Frozen):
-    """One due time of one schedule, with the patience that its job asks for."""
+    """One due time of one schedule, with the patience that its job asks for.
+
+    `grace_seconds` is None where its run may start however late; `in_maintenance` says that it lies in one of
+    the job's own windows.
+    """
 
     job_id: str
     slug: str
     due_at: AwareDatetime
-    grace_seconds: int
+    grace_seconds: int | None
     longest_run_seconds: int
+    in_maintenance: bool = False
 
 
 class Entry(Frozen):

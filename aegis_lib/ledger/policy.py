@@ -21,6 +21,7 @@ from aegis_lib.ledger.model import (
     Gap,
     JobTicks,
     Kind,
+    Maintenance,
     MissedTick,
     Pause,
     Presence,
@@ -40,6 +41,8 @@ ABSENT = timedelta(seconds=120)
 """A tick without any run is judged at this age: runs are planned ahead, so one will not appear any more."""
 SLACK = timedelta(seconds=60)
 """Added to what a run may take until its end is known."""
+LONGEST_PATIENCE = timedelta(days=1)
+"""So long a run may wait that may start however late; then its tick is missed, until it has run."""
 CALM = timedelta(minutes=15)
 """A job is well again when a tick this long after the last missed one has happened."""
 STUCK_TICKS = 6
@@ -69,6 +72,7 @@ def due_ticks(versions: Iterable[ScheduleVersion], start: datetime, end: datetim
                 due_at=due,
                 grace_seconds=version.grace_seconds,
                 longest_run_seconds=version.longest_run_seconds,
+                in_maintenance=any(window.contains(due) for window in version.maintenance_windows),
             )
             for due in takewhile(lambda due, last=last: due <= last, version.schedule.after(first))  # type: ignore[misc]
         ]
@@ -161,20 +165,20 @@ def _with_run(tick: Tick, run: ScheduledRun, evidence: Evidence, now: datetime) 
         why = f"its run began long ago and is still {run.name}; it may take {tick.longest_run_seconds} s"
         return _entry(tick, TickOutcome.MISSED, why, run)
     waited = _length_without(tick.due_at, now, silent)
-    if waited <= timedelta(seconds=tick.grace_seconds) + SLACK:
+    if waited <= _grace(tick) + SLACK:
         return _entry(tick, TickOutcome.PENDING, f"its run is {run.name}", run)
-    return _entry(tick, TickOutcome.MISSED, f"no worker took its run, which is still {run.name}", run)
+    outcome = TickOutcome.MAINTENANCE if _in_maintenance(tick, evidence) else TickOutcome.MISSED
+    return _entry(tick, outcome, f"no worker took its run, which is still {run.name}", run)
 
 
 def _without_run(tick: Tick, evidence: Evidence, now: datetime) -> Entry:
-    grace_ends = tick.due_at + timedelta(seconds=tick.grace_seconds)
+    grace_ends = tick.due_at + _grace(tick)
     for pause in _pauses_of(tick, evidence.pauses):
         # Pausing deletes the runs that wait, so a tick may fall victim to a pause within its time of grace.
         if pause.since <= grace_ends and (pause.until is None or tick.due_at <= pause.until + SETTLING):
             return _entry(tick, TickOutcome.PAUSED)
-    for window in evidence.maintenance:
-        if window.start <= tick.due_at < window.end and window.covers(tick.job_id):
-            return _entry(tick, TickOutcome.MAINTENANCE)
+    if _in_maintenance(tick, evidence):
+        return _entry(tick, TickOutcome.MAINTENANCE)
     for gap in evidence.gaps:
         if gap.since <= tick.due_at and (gap.until is None or tick.due_at <= gap.until + SETTLING):
             return _entry(tick, TickOutcome.STOPPED if gap.stopped else TickOutcome.OUTAGE, gap.why)
@@ -183,6 +187,17 @@ def _without_run(tick: Tick, evidence: Evidence, now: datetime) -> Entry:
     if evidence.known_jobs is not None and tick.job_id not in evidence.known_jobs:
         return _entry(tick, TickOutcome.MISSED, "the server does not know the job: run `aegis deploy`")
     return _entry(tick, TickOutcome.MISSED, "the server planned no run for it")
+
+
+def _grace(tick: Tick) -> timedelta:
+    return LONGEST_PATIENCE if tick.grace_seconds is None else timedelta(seconds=tick.grace_seconds)
+
+
+def _in_maintenance(tick: Tick, evidence: Evidence) -> bool:
+    return tick.in_maintenance or any(
+        window.start <= tick.due_at < window.end and window.covers(tick.job_id)
+        for window in evidence.maintenance
+    )
 
 
 def _entry(tick: Tick, outcome: TickOutcome, detail: str = "", run: ScheduledRun | None = None) -> Entry:
@@ -299,8 +314,11 @@ def stale_problems(
     pauses: Sequence[Pause],
     found: Sequence[Gap],
     now: datetime,
+    maintenance: Iterable[Maintenance] = (),
 ) -> list[Problem]:
     """Jobs whose newest output is too old. Time in which the job was paused or nothing ran does not count.
+
+    Neither do maintenance windows, of the job itself or of aegis.yaml.
 
     `outputs` has the end of each job's newest useful run, None where there was none: then the age counts from
     the moment at which its schedule was first seen.
@@ -317,7 +335,12 @@ def stale_problems(
         since = newest or schedules[0].since
         slugs = {EVERY, schedules[0].slug} if len(schedules) == 1 else {EVERY}
         idle = [p for p in pauses if p.job_id in {job_id, EVERY} and p.slug in slugs]
-        if _length_without(since, now, [*found, *idle]) > timedelta(seconds=allowed):
+        closed = [
+            Span(since=begun, until=over)
+            for window in schedules[0].maintenance_windows
+            for begun, over in window.times(since, now)
+        ] + [Span(since=window.start, until=window.end) for window in maintenance if window.covers(job_id)]
+        if _length_without(since, now, [*found, *idle, *closed]) > timedelta(seconds=allowed):
             problems.append(
                 Problem(
                     key=f"{Kind.STALE}:{job_id}:{since.isoformat()}",

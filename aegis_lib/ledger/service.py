@@ -170,7 +170,7 @@ class _Pass:
             *policy.missed_problems(missed, outputs),
             *policy.outage_problems(gaps, self.store.lost(since - _INSTANT)),
             *policy.stuck_problems(j for j in self.store.turned_away(since) if j.job_id in in_force),
-            *policy.stale_problems(versions, outputs, pauses, gaps, self.now),
+            *policy.stale_problems(versions, outputs, pauses, gaps, self.now, self.config.maintenance),
         ]
 
     def _tell(self, problems: Sequence[Problem], cases: Sequence[Case]) -> tuple[list[str], list[str]]:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from aegis_lib.maintenance import MaintenanceWindow
 from deployments.catalogue.model import TAG, WORK_POOL
 from deployments.catalogue.source import Path_, Problem, Source
-from deployments.job_variables import JobVariables, MaintenanceWindow
+from deployments.job_variables import JobVariables
 
 Dashed = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")]
 

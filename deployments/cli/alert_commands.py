@@ -35,8 +35,8 @@ def list_alerts(
     source, reason, lasting, own_reminders, state, count, first_seen_at,
     last_seen_at, notified_at, again_at, reminded_at, reminders,
     escalated_at, acknowledged_at, acknowledged_by, suppressed_by,
-    resolved_at, recovery_title, recovery_body, closed_at, revision,
-    suppressed, told, undelivered.
+    resolved_at, recovery_title, recovery_body, closed_at, flapping_at,
+    calm_since, openings, revision, suppressed, told, undelivered.
 
     For example:
         aegis alerts
@@ -112,6 +112,8 @@ def show(alert: int, /, *, json: Json = False) -> int:
         ("last seen", chosen.last_seen_at),
         ("told", chosen.notified_at),
         ("reminded", chosen.reminded_at),
+        ("flapping", chosen.flapping_at),
+        ("calm", chosen.calm_since),
         ("escalated", chosen.escalated_at),
         ("acknowledged", chosen.acknowledged_at),
         ("over", chosen.resolved_at),
@@ -181,6 +183,8 @@ def _standing(alert: Alert) -> str:
     """Its state, and what is special about it."""
     if alert.suppressed_by is not None and alert.resolved_at is None:
         return f"follows from {alert.suppressed_by}"
+    if alert.flapping_at is not None and alert.resolved_at is None:
+        return f"{alert.state.value}, flapping"
     if alert.undelivered:
         return f"{alert.state.value}, {alert.undelivered} undelivered"
     return alert.state.value

@@ -67,7 +67,7 @@ def deploy(*, json: Json = False) -> int:
                 screen.say(line)
         began = clock.utcnow()
         report = sync.apply(api, planned)
-    ledger.write_plan(listed.jobs, facts, DatabaseSettings(), began)
+        ledger.write_plan(listed.jobs, facts, DatabaseSettings(), began, ledger.on_server(api))
     if json:
         screen.as_json(report)
     else:

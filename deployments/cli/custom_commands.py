@@ -22,6 +22,7 @@ def add(
     every: str | None = None,
     at: datetime | None = None,
     timezone: str | None = None,
+    timeout: str | None = None,
     parameter: Pairs = (),
     replace: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Json = False,
@@ -44,6 +45,8 @@ def add(
         every: A length of time such as 45s, 15m, 1h30m or 2d.
         at: Once, at this time (UTC where it says no zone).
         timezone: Another zone for --cron, such as Europe/Berlin; for jobs that run daily or more rarely.
+        timeout: How long an attempt may take, such as 90s or 2h; less than the time between two runs.
+            Without it an hour, or four fifths of the shortest time between two runs.
         parameter: An argument of the function. It is stored and shown: no secrets.
         replace: Change the custom job of that id.
         json: Print JSON for programs.
@@ -68,6 +71,7 @@ def add(
         kwargs=parameters(parameter),
         timezone=timezone,
         replace_existing=replace,
+        timeout_seconds=None if timeout is None else int(triggers.parse_every(timeout).total_seconds()),
         **fields,
     )
     if json:

@@ -8,13 +8,14 @@ https://apscheduler.readthedocs.io/en/3.x/userguide.html#missed-job-executions-a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from aegis_lib.clock import iso
+from aegis_lib.clock import duration, iso
+from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.outcome import Frozen
 from deployments.job_variables import ClaimRules
 
@@ -84,8 +85,9 @@ def _age(run: DueRun) -> tuple[datetime, str]:
 
 
 def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules, kept: DueRun | None) -> list[Decision]:
-    if any(window.contains(now) for window in rules.maintenance_windows):
-        return [_maintenance(run) for run in runs]
+    window = next((window for window in rules.maintenance_windows if window.contains(now)), None)
+    if window is not None:
+        return [_maintenance(run, window) for run in runs]
     if rules.coalesce == "all":
         return [_on_time_or_misfired(run, now, rules) for run in runs]
     *older, newest = runs
@@ -94,20 +96,27 @@ def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules, kept: DueR
     return [*(_coalesced(run, newest, len(older)) for run in older), _on_time_or_misfired(newest, now, rules)]
 
 
-def _maintenance(run: DueRun) -> Decision:
-    said = f"Due at {iso(run.scheduled_at)}, within a maintenance window of this job: not started."
+def _maintenance(run: DueRun, window: MaintenanceWindow) -> Decision:
+    times = f"from {window.start} to {window.end} {window.timezone}"
+    said = f"Not started: this job has maintenance {times}. The run was due at {iso(run.scheduled_at)}."
     return Decision(run=run, action="maintenance", message=said)
 
 
 def _coalesced(run: DueRun, newest: DueRun, count: int) -> Decision:
     others = "" if count == 1 else f" and for {count - 1} more"
-    said = f"Run {newest.name} of {iso(newest.scheduled_at)} stands for this one{others}: the latest only."
+    said = (
+        f"Not started: run {newest.name}, due at {iso(newest.scheduled_at)}, stands for this one{others}. "
+        "Of runs that pile up only the latest is started."
+    )
     return Decision(run=run, action="coalesce", message=said)
 
 
 def _on_time_or_misfired(run: DueRun, now: datetime, rules: ClaimRules) -> Decision:
-    late, grace = (now - run.scheduled_at).total_seconds(), rules.misfire_grace_seconds
-    if grace is None or late <= grace:
+    late, grace = now - run.scheduled_at, rules.misfire_grace_seconds
+    if grace is None or late.total_seconds() <= grace:
         return Decision(run=run, action="claim")
-    said = f"Due at {iso(run.scheduled_at)}, {late:.0f} s ago; later than its misfire grace of {grace} s."
+    said = (
+        f"Not started: the run was due at {iso(run.scheduled_at)} and would begin {duration(late)} late. "
+        f"This job allows {duration(timedelta(seconds=grace))} (misfire_grace_seconds: {grace})."
+    )
     return Decision(run=run, action="misfire", message=said)

@@ -27,6 +27,7 @@ from deployments.worker.attempts import attempted
 from deployments.worker.configuration import AegisJobConfiguration
 from deployments.worker.endings import judge
 from deployments.worker.in_flight import Ending, RunInFlight
+from deployments.worker.pacing import Pace
 from deployments.worker.server_side import Server, insist
 from deployments.worker.starting import Prepared, Starter, WorkingDirectory
 
@@ -80,6 +81,7 @@ class Executor:
         """`pool_and_id`: the work pool as it is now, and the server's id of the worker."""
         self._server, self._starter, self._client = server, starter, client
         self._worker, self._host, self._pool_and_id = worker, host, pool_and_id
+        self._pace = Pace()
 
     async def _prepare(self, execution: Execution) -> AegisJobConfiguration | None:
         """How it is to be started; None where it cannot be, which the server is told."""
@@ -125,7 +127,18 @@ class Executor:
         return configuration
 
     async def execute(self, execution: Execution) -> Ending | None:
-        """Claim a run, run it, report it; None where it was not started."""
+        """When its turn comes, claim a run, run it, report it; None where it was not started."""
+        leave = await self._pace.place()
+        try:
+            return None if execution.stopping else await self._execute(execution)
+        finally:
+            leave()
+
+    def hurry(self) -> None:
+        """Make no run wait for its turn any more: those that are to be stopped come to their end."""
+        self._pace.open()
+
+    async def _execute(self, execution: Execution) -> Ending | None:
         try:
             configuration = await self._prepare(execution)
         except httpx.HTTPError as error:
@@ -212,15 +225,14 @@ class Executor:
     async def _order(
         self, op: str, execution: Execution, configuration: AegisJobConfiguration, directory: str
     ) -> dict[str, Any]:
-        return self._starter.order(
-            op,
-            execution.run,
-            configuration,
-            execution.deployment,
-            directory,
-            execution.infrastructure_pid,
-            await prefect_internals.shared(self._client),
-        )
+        run, deployment = execution.run, execution.deployment
+        flow, (pool, _) = await self._server.flow(run.flow_id), self._pool_and_id()
+        shared = {
+            **await prefect_internals.shared(self._client),
+            "related": await prefect_internals.related(self._client, run, flow, deployment, pool),
+        }
+        where = execution.infrastructure_pid
+        return self._starter.order(op, run, configuration, deployment, directory, where, shared)
 
     async def _record(self, execution: Execution, configuration: AegisJobConfiguration) -> None:
         run, where = execution.run, execution.infrastructure_pid

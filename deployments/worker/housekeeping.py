@@ -48,21 +48,25 @@ class Housekeeper:
     async def run(self) -> None:
         """Look after what was left behind, then once a minute."""
         try:
-            await insist("orphans", lambda: self.orphans(at_start=True), patience_seconds=86400)
+            await insist("orphans", self.orphans_at_start, patience_seconds=86400)
         finally:
             self.looked.set()
         while True:
             await asyncio.sleep(PASS_SECONDS)
             try:
-                await self.orphans(at_start=False)
-                await self.slots()
+                claimed = await self._server.claimed_runs()
+                await self.orphans(claimed, at_start=False)
+                await self.slots(claimed)
             except httpx.HTTPError as error:
                 log.info("housekeeping_put_off", error=type(error).__name__)
             self._zombies.reap(self.waited_for)
 
-    async def orphans(self, *, at_start: bool) -> int:
-        """Settle claimed runs that nobody works on any more; returns how many."""
-        claimed = await self._server.claimed_runs()
+    async def orphans_at_start(self) -> int:
+        """Settle what this very worker left before it was started again; returns how many."""
+        return await self.orphans(await self._server.claimed_runs(), at_start=True)
+
+    async def orphans(self, claimed: list[FlowRun], *, at_start: bool) -> int:
+        """Settle those of the claimed runs that nobody works on any more; returns how many."""
         online = await self._online_workers() if any(not self._is_mine(run) for run in claimed) else set()
         living = processes.living_runs()
         suspects = {
@@ -118,12 +122,12 @@ class Housekeeper:
         found = await self._client.read_workers_for_work_pool(self._pool)
         return {worker.name for worker in found if worker.status == WorkerStatus.ONLINE}
 
-    async def slots(self) -> int:
-        """Free slots of jobs that more runs seem to hold than there are; returns how many jobs."""
+    async def slots(self, claimed: list[FlowRun]) -> int:
+        """Free slots of jobs that more runs seem to hold than are claimed; returns how many jobs."""
         if min(await self._online_workers() or {self._worker}) != self._worker:
             return 0  # one worker of the pool does this
         held: dict[UUID, int] = {}
-        for run in await self._server.claimed_runs():
+        for run in claimed:
             if run.deployment_id:
                 held[run.deployment_id] = held.get(run.deployment_id, 0) + 1
         surplus: dict[UUID, int] = {}

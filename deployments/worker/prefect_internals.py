@@ -9,8 +9,9 @@ What is changed here, in the process of a run only, and why:
   before the first heartbeat; until then the worker, which waits for the process, is the one who knows.
 * Cancellation and suspension come over the run's channel from the worker, which listens to the server's
   events once for all runs. Prefect opens a connection and a thread in every run.
-* The token against cross-site requests and the default storage of results are what the worker knows, so that
-  a run need not ask; and the run's process is told together with its retries. Each saves a request.
+* The token against cross-site requests, the default storage of results, and what a run's events name besides
+  it (flow, deployment, queue, pool) are what the worker knows, so that a run need not ask; and the run's
+  process is told together with its retries. Each saves a request.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ import prefect._flow_run_suspension as suspension
 import prefect._internal.control_listener as control_listener
 import prefect.concurrency._leases as leases
 import prefect.engine as prefect_engine
+import prefect.events.related as events_related
 import prefect.flow_engine as flow_engine
 from prefect._internal.infrastructure_exit_codes import get_infrastructure_exit_info
 from prefect._internal.metrics import RunMetrics
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
-from prefect.client.schemas.objects import FlowRun, ServerDefaultResultStorage, State
+from prefect.client.schemas.objects import FlowRun, ServerDefaultResultStorage, State, WorkPool
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.events.schemas.events import RelatedResource
 from prefect.flows import Flow
 from prefect.workers.base import BaseJobConfiguration
 
@@ -45,6 +49,7 @@ _STORAGE_SECONDS = 60.0
 
 Shared = dict[str, Any]
 _storage: dict[str, Any] | None = None
+_queues: dict[UUID, Any] = {}
 _storage_read = 0.0
 
 
@@ -119,6 +124,42 @@ async def shared(client: PrefectClient) -> Shared:
     }
 
 
+async def related(
+    client: PrefectClient, run: FlowRun, flow: Any, deployment: DeploymentResponse | None, pool: WorkPool
+) -> dict[str, dict[str, Any]]:
+    """What the events of a run name besides it, by the keys under which Prefect remembers such things."""
+    things = {f"flow.{run.flow_id}": flow, f"work-pool.{pool.name}": pool}
+    if deployment is not None:
+        things[f"deployment.{deployment.id}"] = deployment
+    if run.work_queue_id:
+        if run.work_queue_id not in _queues:
+            _queues[run.work_queue_id] = await client.read_work_queue(run.work_queue_id)
+        things[f"work-queue.{run.work_queue_id}"] = _queues[run.work_queue_id]
+    found = {}
+    for key, thing in things.items():
+        kind = key.partition(".")[0]
+        labels = events_related.object_as_related_resource(kind, kind, thing).model_dump()
+        found[key] = {"labels": labels, "tags": list(getattr(thing, "tags", ()))}
+    return found
+
+
+class _Remembered:
+    """Stands for an object of the server where an event only names it."""
+
+    def __init__(self, labels: dict[str, str], tags: list[str]) -> None:
+        self._labels, self.tags = labels, tags
+
+    def as_related_resource(self, role: str) -> RelatedResource:
+        return RelatedResource({**self._labels, "prefect.resource.role": role})
+
+
+def _remember(given: dict[str, dict[str, Any]]) -> None:
+    cache: dict[str, Any] = events_related.RESOURCE_CACHE
+    for key, said in given.items():
+        thing = _Remembered(said["labels"], said["tags"])
+        cache[key] = ({"kind": key.partition(".")[0], "object": thing}, datetime.now(UTC))
+
+
 async def _result_storage(client: PrefectClient) -> dict[str, Any]:
     """The server's default storage of results, as it was at most a minute ago."""
     global _storage, _storage_read
@@ -141,6 +182,7 @@ def adopt(client: SyncPrefectClient, given: Shared, infrastructure_pid: str) -> 
         expires = given["csrf_expires"]
         http.csrf_token_expiration = datetime.fromisoformat(expires) if expires else None
     _own_token_when_it_expires(http)
+    _remember(given["related"])
     storage = ServerDefaultResultStorage.model_validate(given["result_storage"])
     update = client.update_flow_run
 

@@ -254,6 +254,8 @@ def _run(channel: _Channel, flow_run: FlowRun, order: Message, known: Flows) -> 
         finally:
             if sys.exc_info()[1]:
                 log.error("Unexpected exception encountered when trying to load flow", exc_info=True)
+        if seconds := order["limits"].get("timeout_seconds"):
+            flow = flow.with_options(timeout_seconds=seconds)
         channel.say({"timeout_seconds": _longest_seconds(flow_run, flow)})
         with prefect_internals.run_metrics(flow_run, flow):
             prefect_internals.drive(flow, run_flow(flow, flow_run=flow_run, error_logger=log))

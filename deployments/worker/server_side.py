@@ -6,6 +6,7 @@ The answer of the server counts: a run that another worker claimed, or that is o
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
@@ -32,14 +33,18 @@ from prefect.exceptions import Abort, ObjectNotFound, Pause
 from prefect.states import Crashed, Pending, Scheduled
 from prefect.utilities.engine import propose_state
 
+from aegis_lib.clock import iso, utcnow
 from aegis_lib.logs import get_logger
 
 log = get_logger(__name__)
 T = TypeVar("T")
 
 PAGE = 200
+LOGGER = "prefect.flow_runs.worker"
+"""What the worker's own words in a run's log are signed with, as Prefect's workers do."""
 _BULK = 50
 _LONGEST_PAUSE_SECONDS = 15.0
+_SILENCE_SECONDS = 30.0
 PATIENCE_SECONDS = 900.0
 """How long the end of a run is kept for a server that does not answer."""
 
@@ -159,18 +164,26 @@ class Server:
         return "ours"
 
     async def _claimed_after_all(self, run: FlowRun) -> Claim:
-        """What became of a claim whose answer was lost: a run that waits for us holds its job's place."""
+        """What became of a claim whose answer was lost: a run that waits for us holds its job's place.
+
+        After a long silence it is handed back, because by now it may be later than its job allows.
+        """
+        asked = time.monotonic()
         now = await insist("claim", lambda: self.read(run.id))
         if now is None or now.state is None or not now.state.is_pending():
             return "not ours"
         if now.state.message != claim_message(self._worker):
+            return "not ours"
+        if time.monotonic() - asked > _SILENCE_SECONDS:
+            said = f"Handed back by worker {self._worker}: the server did not answer its claim for long."
+            await insist("hand back", lambda: self.hand_back(run, said))
             return "not ours"
         run.state = now.state
         return "ours"
 
     async def set_aside(self, runs: Iterable[UUID], name: str, message: str) -> int:
         """Cancel waiting runs under a name of ours; returns how many were. Claimed ones are left alone."""
-        wanted, done = [str(run) for run in runs], 0
+        wanted, done = [str(run) for run in runs], list[str]()
         for start in range(0, len(wanted), _BULK):
             answer = await self._client.request(
                 "POST",
@@ -183,8 +196,21 @@ class Server:
                     "state": {"type": StateType.CANCELLED.value, "name": name, "message": message},
                 },
             )
-            done += sum(result["status"] == "ACCEPT" for result in answer.json()["results"])
-        return done
+            results = answer.json()["results"]
+            done += [result["flow_run_id"] for result in results if result["status"] == "ACCEPT"]
+        await self._log(done, f"{name}. {message}")
+        return len(done)
+
+    async def _log(self, runs: list[str], message: str) -> None:
+        """Say it in the runs' own logs too, which is what their pages show first; best effort."""
+        line = {"name": LOGGER, "level": logging.INFO, "message": message, "timestamp": iso(utcnow())}
+        try:
+            for start in range(0, len(runs), PAGE):
+                await self._client.create_logs(
+                    [{**line, "flow_run_id": run} for run in runs[start : start + PAGE]]
+                )
+        except httpx.HTTPError as error:
+            log.warning("runs_not_logged", runs=len(runs), error=type(error).__name__)
 
     async def propose(self, run_id: UUID, state: State[Any]) -> State[Any] | None:
         """The state that the run has afterwards; None where the server wants nothing of it."""

@@ -27,6 +27,11 @@ from deployments.worker.run_process import directory_of
 log = get_logger(__name__)
 
 _ATTRIBUTION = "PREFECT__"
+_LIMITS_INSIDE = (
+    "cpu_seconds",
+    "open_files",
+    "timeout_seconds",
+)  # its own process sees to them
 LogSink = Callable[[dict[str, Any]], None]
 
 
@@ -109,7 +114,7 @@ class Starter:
             "environment": self.environment(configuration),
             "settings_differ": self._settings_differ(configuration),
             "directory": directory,
-            "limits": {"cpu_seconds": configuration.cpu_seconds, "open_files": configuration.open_files},
+            "limits": {name: getattr(configuration, name) for name in _LIMITS_INSIDE},
             "stream_output": configuration.stream_output,
             "infrastructure_pid": infrastructure_pid,
             "shared": dict(shared),

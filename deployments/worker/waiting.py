@@ -11,11 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from deployments.job_variables import ClaimRules
+from deployments.job_variables import rules_of
 from deployments.worker.claim_policy import (
-    DEFAULT_RULES,
     JUDGED_STATES,
     STATE_NAMES,
     DueRun,
@@ -85,18 +82,6 @@ class Waiting:
                 if decision.run.by_schedule and decision.run.deployment_id:
                     self._kept[decision.run.deployment_id] = decision.run
         return settled
-
-
-def rules_of(base_job_template: dict[str, Any], job_variables: dict[str, Any]) -> ClaimRules:
-    """The rules for a job: the pool's defaults, and what its deployment says; ours where that is nonsense."""
-    variables = base_job_template.get("variables", {}).get("properties", {})
-    known = {name for name in ClaimRules.model_fields if name in variables}
-    defaults = {name: variables[name]["default"] for name in known if "default" in variables[name]}
-    said = {name: value for name, value in job_variables.items() if name in ClaimRules.model_fields}
-    try:
-        return ClaimRules.model_validate({**defaults, **said})
-    except ValidationError:
-        return DEFAULT_RULES
 
 
 def _due_run(execution: Execution) -> DueRun:

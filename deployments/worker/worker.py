@@ -42,6 +42,7 @@ log = get_logger(__name__)
 
 _HORIZON_SECONDS = 15.0
 _QUIET_POLL_SECONDS = 10.0
+_STARTS_FIRST_SECONDS = 10.0
 _ANSWER_SECONDS = 15.0
 """How long an answer about due runs is waited for: after a cut of the network, asking anew is quicker than
 what still waits for its packets, or for the client's next attempt, half a minute later."""
@@ -286,6 +287,8 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
             self._poke()
 
     async def _set_aside(self, settled: Settled) -> None:
+        if starting := [execution.task for execution in settled.claim if execution.task]:
+            await asyncio.wait(starting, timeout=_STARTS_FIRST_SECONDS)  # the server is busy with them
         for (name, message), executions in settled.aside.items():
             run_ids = [execution.run.id for execution in executions]
             try:
@@ -317,6 +320,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
         running = [e for e in self._executions.values() if e.task and not e.task.done()]
         for execution in running:
             execution.stopping = True  # what is only claimed goes back
+        self._executor.hurry()
         if not running:
             return
         log.info("worker_drains", runs=len(running), seconds=self._drain_seconds)

@@ -114,6 +114,81 @@ def test_a_night_of_failures_is_one_alert_its_reminders_and_one_recovery(
     assert world.kept() == {"job:site_check": ("resolved", 96)}
 
 
+def test_twelve_hours_of_failures_every_five_minutes_are_one_alert_its_reminders_and_one_recovery(
+    world: World, discord: FakeChannel
+) -> None:
+    world.config = AlertsConfig(reminder_hours=5)
+    for minute in range(12 * 60):
+        world.now = START + minute * MINUTE
+        if minute % 5 == 0:
+            world.fail()
+        if minute % 5 in {0, 1}:
+            world.after(timedelta(seconds=20))
+    assert world.kept() == {"job:site_check": ("sent", 144)}
+    world.succeed()
+    world.after()
+    assert discord.titles == [
+        "site_check failed",
+        "Still: site_check failed",
+        "Still: site_check failed",
+        "site_check works again",
+    ]
+    assert "seen 144 times" in discord.sent[-1].body
+
+
+def test_a_night_of_coming_and_going_is_one_alert_one_word_about_it_and_one_end(
+    world: World, discord: FakeChannel
+) -> None:
+    for number in range(8 * 12):
+        world.now += 5 * MINUTE
+        (world.succeed if number % 2 else world.fail)()
+        world.after(timedelta(seconds=20))
+        world.now -= timedelta(seconds=20)
+    failed, works, flapping = (
+        "site_check failed",
+        "site_check works again",
+        "Again and again: site_check failed",
+    )
+    assert discord.titles == [failed, works, failed, works, flapping]
+    assert "it began 3 times" in discord.sent[-1].body
+    assert "stayed away for 1 h" in discord.sent[-1].body
+
+    world.now += 30 * MINUTE
+    world.succeed()
+    world.after()
+    assert len(discord.sent) == 5, "half an hour is not calm"
+    world.after(30 * MINUTE)
+    assert discord.titles[5:] == [works]
+    assert "it began 48 times" in discord.sent[-1].body
+    assert "seen 48 times" in discord.sent[-1].body
+    world.fail()
+    world.after()
+    assert discord.titles[6:] == [failed], "afterwards it is news again"
+
+
+def test_an_alert_of_a_removed_job_closes_itself(world: World, discord: FakeChannel) -> None:
+    world.fail()
+    world.fail("mail")
+    world.after()
+    world.history.removed.add("site_check")
+    world.after()
+    world.after()
+    assert discord.titles == ["site_check failed", "mail failed", "site_check: job removed"]
+    assert world.kept()["job:mail"] == ("sent", 1)
+
+
+def test_a_flapping_alert_of_a_removed_job_need_not_become_calm(world: World, discord: FakeChannel) -> None:
+    for step in (world.fail, world.succeed, world.fail, world.succeed, world.fail):
+        world.now += 5 * MINUTE
+        step()
+        world.after()
+    assert discord.titles[-1] == "Again and again: site_check failed"
+    world.history.removed.add("site_check")
+    world.after()
+    assert discord.titles[-1] == "site_check: job removed"
+    assert world.kept()["job:site_check"][0] == "resolved"
+
+
 def test_a_recovered_job_that_fails_again_is_a_new_alert(world: World, discord: FakeChannel) -> None:
     for step in (world.fail, world.succeed, world.fail):
         world.now += MINUTE

@@ -58,7 +58,7 @@ def test_a_run_is_read_with_its_job_and_its_schedule(httpserver: HTTPServer, his
     assert body["flow_runs"] == {
         "expected_start_time": {"after_": NOON.isoformat(), "before_": NOON.isoformat()}
     }
-    assert body["deployments"] == {"tags": {"all_": ["aegis"]}}
+    assert body["deployments"] == {"tags": {"any_": ["aegis", "aegis-custom"]}}
     assert (body["limit"], body["offset"]) == (200, 0)
 
 

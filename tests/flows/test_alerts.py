@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -298,6 +299,35 @@ def test_an_outage_of_the_database_is_told_at_once_and_its_end_once(
     for _ in range(2):
         dispatch()
     assert titles(discord) == ["Database down", "Database is back"]
+
+
+@pytest.mark.usefixtures("installation")
+def test_while_the_database_is_away_the_dispatch_says_so_once_and_fails_no_job(
+    installation: Path, discord: FakeDiscord, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.health_check import health_check
+
+    here = os.environ["POSTGRES_HOST"]
+    monkeypatch.setenv("POSTGRES_HOST", str(installation / "nobody-listens"))
+    for _ in range(2):
+        state = dispatch()
+        assert (state.type.value, state.name) == ("COMPLETED", "Degraded")
+        assert state.message.startswith("Database down since")
+    assert health_check(return_state=True).name == "Degraded"
+    assert titles(discord) == ["Database down"], "told by whoever saw it first"
+    spooled = [
+        json.loads(line)["kind"]
+        for file in (installation / "data" / "spool").glob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
+    assert sorted(spooled) == ["alert", "episode"], "one alert, one event, no failed job"
+
+    monkeypatch.setenv("POSTGRES_HOST", here)
+    assert health_check(return_state=True).name == "Completed"
+    dispatch()
+    assert titles(discord) == ["Database down", "Database is back"]
+    kinds = [episode.event_type for episode in database.memory.recall_recent(10)]
+    assert sorted(kinds) == ["db_outage", "db_recovery"]
 
 
 def test_what_prefects_own_notification_block_needs_is_as_documented(

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -569,3 +569,18 @@ def test_a_custom_job_that_is_wrong_fails_without_a_retry_and_is_remembered_unde
     assert any("event=job_failed job_id=tried_out" in line for line in lines)
     spooled = "".join(path.read_text() for path in (tmp_path / "spool").glob("*.jsonl"))
     assert "tried_out" in spooled
+
+
+def test_the_ledger_is_told_which_custom_jobs_there_are(api: PrefectApi) -> None:
+    told: list[tuple[str, list[str]]] = []
+
+    def note(job_id: str, row: Mapping[str, Any] | None, _now: datetime) -> None:
+        told.append((job_id, [held["slug"] for held in row["schedules"]] if row else []))
+
+    scheduler = Scheduler(api, note_job=note)
+    scheduler.add_job(
+        GREET, "interval", "weekly_greeting", kwargs={"name": "you"}, weeks=1, timeout_seconds=7
+    )
+    assert deployment(api, "weekly-greeting")["job_variables"] == {"timeout_seconds": 7}
+    scheduler.remove_job("weekly_greeting")
+    assert told == [("weekly_greeting", ["custom"]), ("weekly_greeting", [])]

@@ -96,6 +96,12 @@ def test_a_run_that_listens_to_nobody_is_ended_from_outside(jobs: Jobs) -> None:
     assert is_gone(noted(place)[0]["started"])
 
 
+def test_a_run_may_take_as_long_as_its_job_variables_say(jobs: Jobs) -> None:
+    row, _ = jobs.run("stay", {"timeout_seconds": 1})
+    assert (row["state"]["type"], row["state"]["name"]) == ("FAILED", "TimedOut")
+    assert "exceeded timeout of 1" in message(row)
+
+
 def test_a_run_that_uses_more_memory_than_it_may_is_ended_and_says_so(jobs: Jobs) -> None:
     row, _ = jobs.run("grow", {"memory_limit_mb": 300})
     assert row["state"]["type"] == "CRASHED"
@@ -223,6 +229,8 @@ def test_of_the_runs_that_nobody_started_only_the_latest_is_run(rig: Rig, worker
     (row, *_) = [r for r in rig.runs(deployment) if r["state"]["name"] == "Coalesced"]
     assert row["state"]["type"] == "CANCELLED"
     assert "stands for this one and for" in message(row)
+    (line,) = rig.api.filter("/logs/filter", {"logs": {"flow_run_id": {"any_": [row["id"]]}}})
+    assert line["message"] == f"Coalesced. {message(row)}", "the page of a run shows its log first"
 
 
 def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process) -> None:
@@ -234,7 +242,7 @@ def test_a_run_later_than_its_grace_is_not_run(rig: Rig, worker: psutil.Process)
     )
     row = next(r for r in rig.runs(deployment) if r["state"]["name"] == "Misfired")
     assert row["state"]["type"] == "CANCELLED"
-    assert "later than its misfire grace of 0 s" in message(row)
+    assert "This job allows 0 s (misfire_grace_seconds: 0)" in message(row)
 
 
 def test_nothing_starts_in_a_maintenance_window_but_what_a_person_starts(

@@ -17,7 +17,7 @@ from prefect.states import Cancelled, Pending, Running, Scheduled
 from deployments.worker import worker as module
 from deployments.worker.executing import Execution
 from deployments.worker.housekeeping import Housekeeper
-from deployments.worker.server_side import Server, claim_message
+from deployments.worker.server_side import Server, claim_message, due_time
 from deployments.worker.waiting import Waiting
 from deployments.worker.worker import AegisWorker
 
@@ -213,3 +213,26 @@ def test_a_claim_without_an_answer_is_looked_at(
     waiting = run(0)
     monkeypatch.setattr("deployments.worker.server_side.propose_state", unanswered)
     assert asyncio.run(Server(Client(), "pool", "ours").claim(waiting)) == claim  # type: ignore[arg-type]
+
+
+def test_a_claim_that_was_answered_after_a_long_silence_is_judged_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proposed: list[Any] = []
+
+    async def lost_at_first(_: Any, state: Any, **__: Any) -> Any:
+        proposed.append(state)
+        if len(proposed) == 1:
+            raise httpx.ConnectError("gone")
+        return state
+
+    class Client:
+        async def read_flow_run(self, run_id: Any) -> FlowRun:
+            return waiting.model_copy(update={"state": Pending(message=claim_message("ours"))})
+
+    waiting = run(0)
+    monkeypatch.setattr("deployments.worker.server_side.propose_state", lost_at_first)
+    monkeypatch.setattr("deployments.worker.server_side._SILENCE_SECONDS", -1)
+    assert asyncio.run(Server(Client(), "pool", "ours").claim(waiting)) == "not ours"  # type: ignore[arg-type]
+    assert [state.type.value for state in proposed] == ["PENDING", "SCHEDULED"]
+    assert proposed[1].state_details.scheduled_time == due_time(waiting)

@@ -27,6 +27,7 @@ from aegis_lib.ledger.model import (
     ServerJob,
     TickOutcome,
 )
+from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.outcome import Outcome
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
 from aegis_lib.settings import DatabaseSettings
@@ -268,6 +269,33 @@ def test_a_maintenance_window_is_no_alarm(world: World) -> None:
     world.go_on(55, runs=False)
     world.go_on(15)
     assert (world.titles, world.outcomes()["Maintenance"]) == ([], 11)
+
+
+def test_a_job_s_own_maintenance_window_is_no_alarm_whether_or_not_a_worker_was_there(world: World) -> None:
+    window = MaintenanceWindow(start="12:01", end="13:00")
+    world.db.ledger.plan([planned(maintenance_windows=(window,), freshness_seconds=1800)], world.now)
+    for _ in range(3):
+        world.go_on(5, runs=False)
+        world.ran(world.now, "CANCELLED", "Maintenance", started_at=None)
+    for _ in range(3):
+        world.go_on(5, runs=False)
+        world.ran(world.now, "SCHEDULED", "Late", started_at=None)
+    world.go_on(25, runs=False)
+    world.go_on(15)
+    assert (world.titles, world.outcomes()["Maintenance"]) == ([], 11)
+
+
+def test_a_grace_without_an_end_is_kept_in_the_plan(world: World) -> None:
+    world.db.ledger.plan([planned(grace_seconds=None)], world.now)
+    due = world.now + FIVE
+    late = world.ran(due, "SCHEDULED", "Late", started_at=None)
+    world.go_on(5, runs=False)
+    world.go_on(60)
+    assert world.titles == [], "it waits, and may"
+    world.history.held.remove(late)
+    world.history.held.append(late.model_copy(update={"state": "COMPLETED", "name": "Completed"}))
+    world.go_on(5)
+    assert world.outcomes() == {"Completed": 16}
 
 
 def test_the_past_is_counted_by_the_schedule_that_held_then(world: World) -> None:

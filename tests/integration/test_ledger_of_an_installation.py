@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,10 +15,11 @@ from aegis_lib.db.database import Database
 from aegis_lib.ledger.model import CHECKED_KEY, GREEN_KEY, PASS_PATIENCE, Entry, TickOutcome
 from aegis_lib.schedule import CronSchedule, IntervalSchedule
 from aegis_lib.settings import DatabaseSettings
-from deployments import ledger
+from deployments import ledger, triggers
 from deployments.api import PrefectApi
 from deployments.catalogue import ConcurrencyLimit, Job
 from deployments.cli import app
+from deployments.custom import CustomJob
 from deployments.flow_facts import FlowFacts
 from tests.postgres import environment_of
 
@@ -79,6 +81,90 @@ def test_a_deploy_writes_every_schedule_with_the_patience_of_its_job(
     assert ledger.write_plan([job()], facts, settings, NOON) == 0
     assert database.ledger.versions(NOON)[0].longest_run_seconds == 510
     assert ledger.write_plan([], {}, settings, NOON) == 2
+
+
+NIGHTLY = {"start": "02:00", "end": "03:00"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "pool", "grace_seconds", "windows"),
+    [
+        ({}, {}, 300, 0),
+        ({"misfire_grace_seconds": 30}, {}, 30, 0),
+        ({"misfire_grace_seconds": None}, {}, None, 0),
+        ({"maintenance_windows": [NIGHTLY]}, {}, 300, 1),
+        ({}, {"misfire_grace_seconds": 900}, 900, 0),
+        ({"misfire_grace_seconds": 30}, {"misfire_grace_seconds": 900}, 30, 0),
+    ],
+)
+def test_the_ledger_counts_by_the_rules_by_which_the_worker_claims(
+    settings: DatabaseSettings,
+    database: Database,
+    variables: dict[str, Any],
+    pool: dict[str, Any],
+    grace_seconds: int | None,
+    windows: int,
+) -> None:
+    template = {"variables": {"properties": {name: {"default": value} for name, value in pool.items()}}}
+    server = ledger.OnServer(template=template)
+    assert ledger.write_plan([job(job_variables=variables)], FACTS, settings, NOON, server) == 0
+    for held in database.ledger.versions(NOON):
+        assert (held.grace_seconds, len(held.maintenance_windows)) == (grace_seconds, windows)
+
+
+def test_a_time_out_of_the_job_s_own_is_how_long_its_runs_may_take(
+    settings: DatabaseSettings, database: Database
+) -> None:
+    of_flow = {"timeout_seconds": 240, "attempts": 2, "longest_run_seconds": 510}
+    facts = {"site_check": FACTS["site_check"].model_copy(update=of_flow)}
+    ledger.write_plan([job(job_variables={"timeout_seconds": 600})], facts, settings, NOON)
+    assert database.ledger.versions(NOON)[0].longest_run_seconds == 2 * 600 + 30
+
+
+def custom_row(job_id: str, **changes: Any) -> dict[str, Any]:
+    """A custom job as the server has it."""
+    made = CustomJob.checked(
+        job_id, target="backup:run", arguments={}, schedule=triggers.interval_schedule(HOUR)
+    )
+    return {**made.payload("flow", "/project"), **changes}
+
+
+def test_jobs_that_people_added_are_in_the_ledger_and_a_deploy_leaves_them_there(
+    settings: DatabaseSettings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment_of(settings).items():
+        monkeypatch.setenv(name, value)
+    row = custom_row("backup")
+    ledger.note_job("backup", row, NOON)
+    held = {version.job_id: version for version in database.ledger.versions(NOON)}
+    assert set(held) == {"backup", "site_check"}
+    assert held["backup"].schedule == IntervalSchedule(
+        slug="custom", interval_seconds=3600, anchor_date=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    assert (held["backup"].grace_seconds, held["backup"].longest_run_seconds) == (300, 2 * 2880 + 30)
+
+    later, known = NOON + HOUR, ledger.OnServer(custom=(row,))
+    assert ledger.write_plan([job()], FACTS, settings, later, known) == 0, "nothing changed"
+    ledger.note_job("backup", None, later)
+    (ended,) = [version for version in database.ledger.versions(NOON) if version.job_id == "backup"]
+    assert ended.until == later
+
+
+def test_schedules_of_custom_jobs_come_back_from_the_server_as_they_were_sent() -> None:
+    berlin = triggers.cron_schedule("0 6 * * 1", "Europe/Berlin")
+    daily = CustomJob.checked("report", target="a:b", arguments={}, schedule=berlin).payload("f", "/")
+    assert [planned.schedule for planned in ledger.planned_custom(daily)] == [berlin]
+    foreign = {"slug": None, "schedule": {"rrule": "FREQ=DAILY"}}
+    assert ledger.planned_custom(custom_row("x", schedules=[foreign])) == []
+    assert ledger.planned_custom(custom_row("x", schedules=[])) == []
+
+
+def test_a_job_can_be_added_while_the_ledger_is_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("POSTGRES_HOST", str(tmp_path / "nobody-listens"))
+    ledger.note_job("backup", custom_row("backup"), NOON)
+    assert "event=job_not_in_ledger job_id=backup" in caplog.text
 
 
 def test_a_stack_says_that_it_lives_and_that_it_was_stopped(

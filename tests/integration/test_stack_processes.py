@@ -17,7 +17,12 @@ from aegis_lib.errors import Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments import leftovers, stack_lock
 from deployments.child_process import ChildProcess, rotate, trim
-from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
+from deployments.stack_environment import (
+    child_environment,
+    renew_scratch_directory,
+    server_environment,
+    time_zones,
+)
 from tests.waiting import wait_until
 
 STUBBORN = (
@@ -208,6 +213,15 @@ def test_the_databases_password_reaches_the_server_alone(
     assert worker["PREFECT_HOME"] == str(tmp_path / "prefect")
     assert worker["TMPDIR"] == str(tmp_path / "tmp")
     assert worker["AEGIS_DATA_DIR"] == str(tmp_path)
+
+
+def test_time_zones_come_from_the_package_and_all_are_known() -> None:
+    assert bool(time_zones()) == (sys.version_info < (3, 13))  # for which the lock has tzdata
+    listed = "import zoneinfo; print(*sorted(zoneinfo.available_timezones()))"
+    done = subprocess.run(
+        [sys.executable, "-c", listed], env=time_zones(), capture_output=True, text=True, check=True
+    )
+    assert {"UTC", "Europe/Berlin", "America/New_York"} <= set(done.stdout.split())
 
 
 def test_the_scratch_directory_is_private_and_empty_at_every_start(tmp_path: Path) -> None:

@@ -49,6 +49,11 @@ def outage(**fields: Any) -> Alert:
     return alert(99, **{"key": "db_outage:2026", "severity": Severity.CRITICAL, **fields})
 
 
+def flapping(*, since: timedelta = 2 * HOUR, calm: timedelta | None = None, **fields: Any) -> Alert:
+    calm_since = None if calm is None else NOW - calm
+    return told(since, **{"flapping_at": NOW - since, "calm_since": calm_since, **fields})
+
+
 CASES: dict[str, tuple[Alert, dict[str, Any], Action]] = {
     "a new alert is told": (alert(), {}, Action.TELL),
     "in quiet hours it waits": (alert(), {"quiet_hours": QUIET_NOW}, Action.WAIT),
@@ -106,6 +111,18 @@ CASES: dict[str, tuple[Alert, dict[str, Any], Action]] = {
     ),
     "what may follow from a root cause waits for it": (alert(reason=AWAY, age=MINUTE), {}, Action.WAIT),
     "but not for long": (alert(reason=AWAY, age=2 * MINUTE), {}, Action.TELL),
+    "one that comes and goes is not over at once": (flapping(calm=MINUTE), {}, Action.WAIT),
+    "but when it has been calm": (flapping(calm=HOUR), {}, Action.RECOVER),
+    "for as long as is asked": (flapping(calm=HOUR), {"calm_minutes": 90}, Action.WAIT),
+    "also one that somebody has in hand": (
+        flapping(calm=HOUR, state=AlertState.ACKNOWLEDGED), {}, Action.RECOVER,
+    ),
+    "in quiet hours that waits too": (flapping(calm=HOUR), {"quiet_hours": QUIET_NOW}, Action.WAIT),
+    "while it is bad it is reminded of as any": (flapping(since=12 * HOUR), {}, Action.REMIND),
+    "while it is calm it is not": (flapping(since=12 * HOUR, calm=MINUTE), {}, Action.WAIT),
+    "and does not escalate then": (
+        flapping(calm=MINUTE, severity=Severity.CRITICAL), {}, Action.WAIT,
+    ),
 }  # fmt: skip
 
 
@@ -113,6 +130,52 @@ CASES: dict[str, tuple[Alert, dict[str, Any], Action]] = {
 def test_one_alert(case: str) -> None:
     judged, config, expected = CASES[case]
     assert policy.decide(judged, [judged], NOW, AlertsConfig(**config), second=True).action is expected
+
+
+@pytest.mark.parametrize(
+    ("before_minutes", "config", "expected"),
+    [
+        ([], {}, Action.TELL),
+        ([10], {}, Action.TELL),
+        ([10, 20], {}, Action.FLAP),
+        ([10, 20, 30], {}, Action.FLAP),
+        ([10, 60], {}, Action.FLAP),
+        ([10, 61], {}, Action.TELL),
+        ([10], {"flapping_openings": 2}, Action.FLAP),
+        ([10, 20], {"flapping_openings": 4}, Action.TELL),
+        ([10, 20], {"flapping_minutes": 15}, Action.TELL),
+        ([10, 20], {"flapping_minutes": 0}, Action.TELL),
+        ([10, 20], {"quiet_hours": QUIET_NOW}, Action.WAIT),
+    ],
+)
+def test_what_opens_again_and_again_is_flapping(
+    before_minutes: list[int], config: dict[str, Any], expected: Action
+) -> None:
+    new = alert(9, key="job:x", age=MINUTE)
+    earlier = [
+        told(minutes * MINUTE + MINUTE, number=number, key="job:x", count=2, resolved_at=NOW, closed_at=NOW)
+        for number, minutes in enumerate(before_minutes)
+    ]
+    others = [told(3 * MINUTE, number=50 + n, key="job:y", resolved_at=NOW, closed_at=NOW) for n in range(9)]
+    settings = AlertsConfig(**config)
+    assert policy.decide(new, [*earlier, *others, new], NOW, settings, second=True).action is expected
+
+
+def test_openings_that_a_root_cause_explained_do_not_count_and_neither_does_what_is_said_once() -> None:
+    new = alert(9, key="job:x", age=MINUTE)
+    hidden = [alert(n, key="job:x", suppressed_by=99, resolved_at=NOW, closed_at=NOW) for n in range(5)]
+    assert policy.decide(new, [*hidden, new], NOW, AlertsConfig(), second=True).action is Action.TELL
+    once = alert(9, key="job:x", age=MINUTE, lasting=False)
+    before = [alert(n, key="job:x", age=2 * MINUTE) for n in range(5)]
+    assert policy.decide(once, [*before, once], NOW, AlertsConfig(), second=True).action is Action.TELL
+
+
+def test_a_flapping_alert_goes_on_with_what_its_openings_saw() -> None:
+    new = alert(9, key="job:x", age=MINUTE)
+    earlier = [alert(n, key="job:x", age=(n + 1) * 10 * MINUTE, count=3) for n in range(2)]
+    merged = policy.as_flapping(new, [*earlier, new], AlertsConfig())
+    assert (merged.openings, merged.count, merged.first_seen_at) == (3, 7, NOW - 20 * MINUTE)
+    assert merged.id == new.id
 
 
 def test_nothing_escalates_without_a_second_channel() -> None:

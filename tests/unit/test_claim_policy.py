@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pydantic import ValidationError
 
-from deployments.job_variables import ClaimRules, JobVariables, MaintenanceWindow
+from aegis_lib.maintenance import MaintenanceWindow
+from deployments.job_variables import ClaimRules, JobVariables
 from deployments.worker.claim_policy import STATE_NAMES, Decision, DueRun, decide
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
@@ -103,13 +104,17 @@ def test_decisions(row: str) -> None:
 def test_a_coalesced_run_says_which_run_stands_for_it_and_for_how_many() -> None:
     first, *_ = (d for d in decide([run(n, 300 - 60 * n) for n in range(4)], NOW) if d.action == "coalesce")
     assert first.message == (
-        "Run run-3 of 2026-01-25T05:58:00Z stands for this one and for 2 more: the latest only."
+        "Not started: run run-3, due at 2026-01-25T05:58:00Z, stands for this one and for 2 more. "
+        "Of runs that pile up only the latest is started."
     )
 
 
 def test_a_misfired_run_says_how_late_it_was() -> None:
     (only,) = decide([run(1, 3600)], NOW)
-    assert only.message == "Due at 2026-01-25T05:00:00Z, 3600 s ago; later than its misfire grace of 300 s."
+    assert only.message == (
+        "Not started: the run was due at 2026-01-25T05:00:00Z and would begin 1 h late. "
+        "This job allows 5 min (misfire_grace_seconds: 300)."
+    )
 
 
 def test_those_to_be_claimed_come_first_and_the_earliest_of_them_first() -> None:
@@ -121,7 +126,7 @@ def test_those_to_be_claimed_come_first_and_the_earliest_of_them_first() -> None
 def test_a_run_found_after_a_later_one_was_kept_is_not_started() -> None:
     late = decide([run(1, 120), run(2, 60)], NOW, kept={JOB: run(3, 0)})
     assert actions(late) == {"run-1": "coalesce", "run-2": "coalesce"}
-    assert "Run run-3 of 2026-01-25T06:00:00Z stands for this one and for 1 more" in late[0].message
+    assert "run run-3, due at 2026-01-25T06:00:00Z, stands for this one and for 1 more" in late[0].message
 
 
 def test_a_run_later_than_the_one_kept_before_is_started_and_so_is_that_one_again() -> None:

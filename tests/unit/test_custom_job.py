@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -45,6 +46,55 @@ def test_it_is_deployed_under_the_policy_of_every_job() -> None:
     }
     assert [held["slug"] for held in payload["schedules"]] == ["custom"]
     assert payload["entrypoint"] == "flows/_custom_job.py:custom_job"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "asked_seconds", "timeout_seconds"),
+    [
+        (triggers.parse_every("10s"), None, 8),
+        (triggers.parse_every("1m"), None, 48),
+        (triggers.parse_every("15m"), None, 720),
+        (triggers.parse_every("1d"), None, 3600),
+        (triggers.parse_every("1d"), 7200, 7200),
+        (triggers.parse_every("1m"), 59, 59),
+        ("*/10 * * * *", None, 480),
+        ("0,5 * * * *", None, 240),
+        ("30 2 * * *", None, 3600),
+        (None, None, 3600),
+        (None, 86_400, 86_400),
+    ],
+)
+def test_an_attempt_may_take_less_than_lies_between_two_runs(
+    schedule: Any, asked_seconds: int | None, timeout_seconds: int
+) -> None:
+    made = deployed(schedule, asked_seconds)
+    assert made.timeout_seconds == timeout_seconds
+    assert made.payload("flow-id", "/project")["job_variables"] == {"timeout_seconds": timeout_seconds}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "asked_seconds", "said"),
+    [
+        (triggers.parse_every("1m"), 60, "not shorter than the 60 s between two runs"),
+        ("*/10 * * * *", 601, "not shorter than the 600 s"),
+        (None, 0, "not possible"),
+        (None, 86_401, "not possible"),
+    ],
+)
+def test_a_time_out_that_cannot_be_meant_is_refused(schedule: Any, asked_seconds: int, said: str) -> None:
+    with pytest.raises(PermanentFailure, match=said):
+        deployed(schedule, asked_seconds)
+
+
+def deployed(schedule: Any, timeout_seconds: int | None) -> custom.CustomJob:
+    when = schedule
+    if isinstance(schedule, timedelta):
+        when = triggers.interval_schedule(schedule)
+    elif schedule is not None:
+        when = triggers.cron_schedule(schedule)
+    return custom.CustomJob.checked(
+        "backup", target="backup:run", arguments={}, schedule=when, timeout_seconds=timeout_seconds
+    )
 
 
 def test_no_run_may_change_which_function_is_called() -> None:

@@ -32,6 +32,7 @@ from aegis_lib.ledger.model import (
     TurnedAway,
     rank,
 )
+from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.schedule import CronSchedule, IntervalSchedule
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
@@ -112,6 +113,60 @@ def test_a_run_that_goes_on_is_waited_for_as_long_as_its_job_may_take(
     going_on: ScheduledRun, after: timedelta, outcome: str
 ) -> None:
     assert judged(going_on, after=after).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("grace_seconds", "after", "outcome"),
+    [
+        (0, MINUTE, "Pending"),
+        (0, 2 * MINUTE, "Missed"),
+        (60, 2 * MINUTE, "Pending"),
+        (60, 3 * MINUTE, "Missed"),
+        (7200, 2 * HOUR, "Pending"),
+        (7200, 2 * HOUR + 2 * MINUTE, "Missed"),
+        (None, 23 * HOUR, "Pending"),
+        (None, 25 * HOUR, "Missed"),
+    ],
+)
+def test_a_run_that_waits_is_given_the_grace_of_its_job(
+    grace_seconds: int | None, after: timedelta, outcome: str
+) -> None:
+    patient = tick(grace_seconds=grace_seconds)
+    assert judged(run("SCHEDULED", "Late"), of=patient, after=after).outcome == outcome
+
+
+def test_a_job_without_an_end_of_patience_has_its_real_outcome_whenever_it_ran() -> None:
+    patient = tick(grace_seconds=None)
+    assert judged(run("COMPLETED"), of=patient, after=72 * HOUR).outcome is TickOutcome.COMPLETED
+    assert judged(of=patient, after=3 * MINUTE).outcome is TickOutcome.MISSED, "without a run nothing waits"
+
+
+NIGHT = MaintenanceWindow(start="11:55", end="12:10")
+
+
+@pytest.mark.parametrize(
+    ("found", "outcome"),
+    [
+        ((), "Maintenance"),
+        ((run("CANCELLED", "Maintenance"),), "Maintenance"),
+        ((run("SCHEDULED", "Late"),), "Maintenance"),
+        ((run("COMPLETED"),), "Completed"),
+        ((run("FAILED"),), "Failed"),
+        ((run("CANCELLED", "Coalesced"),), "Coalesced"),
+    ],
+)
+def test_a_tick_in_a_maintenance_window_of_its_job_is_no_missed_one(
+    found: tuple[ScheduledRun, ...], outcome: str
+) -> None:
+    versions = [version(maintenance_windows=(NIGHT,))]
+    ticks = policy.due_ticks(versions, NOON - MINUTE, NOON + 10 * MINUTE)
+    assert [t.in_maintenance for t in ticks] == [True, True, False], "at noon, 12:05 and 12:10"
+    assert judged(*found, of=ticks[0]).outcome == outcome
+
+
+def test_while_it_may_still_be_taken_a_run_in_a_maintenance_window_is_waited_for() -> None:
+    (now, *_) = policy.due_ticks([version(maintenance_windows=(NIGHT,))], NOON - MINUTE, NOON)
+    assert judged(run("SCHEDULED"), of=now, after=5 * MINUTE).outcome is TickOutcome.PENDING
 
 
 def test_a_missed_tick_says_what_is_known() -> None:
@@ -348,6 +403,17 @@ def test_time_in_which_nothing_was_to_run_makes_no_output_old() -> None:
     assert stale(old, pauses=[Pause(job_id="other", since=NOON - HOUR)]) != []
 
 
+def test_a_maintenance_window_makes_no_output_old() -> None:
+    held = version(
+        freshness_seconds=1800, maintenance_windows=(MaintenanceWindow(start="10:00", end="11:45"),)
+    )
+    known: dict[str, Any] = {"pauses": [], "found": [], "now": NOON}
+    assert policy.stale_problems([held], {"site_check": NOON - 2 * HOUR}, **known) == []
+    assert policy.stale_problems([held], {"site_check": NOON - 3 * HOUR}, **known) != []
+    known["maintenance"] = (Maintenance(jobs=("site_*",), start=NOON - 3 * HOUR, end=NOON - 2 * HOUR),)
+    assert policy.stale_problems([held], {"site_check": NOON - 3 * HOUR}, **known) == []
+
+
 def test_a_problem_whose_first_tick_was_answered_late_stays_the_same_case() -> None:
     (problem,) = policy.missed_problems([missed(5)])
     case = Case(key="missed:site_check:earlier", kind=Kind.MISSED, job_id="site_check", since=NOON, last=NOON,
@@ -403,7 +469,12 @@ def version_lists(draw: st.DrawFn) -> list[ScheduleVersion]:
             for since, until in zip(edits, ends, strict=True):
                 seconds = draw(st.sampled_from([60, 300, 1740]))
                 schedule = IntervalSchedule(slug=slug, interval_seconds=seconds, anchor_date=NOON)
-                found.append(version(job_id=job, slug=slug, schedule=schedule, since=since, until=until))
+                grace = draw(st.sampled_from([None, 0, 300, 5000]))
+                windows = draw(st.sampled_from([(), (MaintenanceWindow(start="11:30", end="12:30"),)]))
+                found.append(
+                    version(job_id=job, slug=slug, schedule=schedule, since=since, until=until,
+                            grace_seconds=grace, maintenance_windows=windows)
+                )  # fmt: skip
     return found
 
 

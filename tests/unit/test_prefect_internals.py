@@ -18,6 +18,7 @@ import prefect._flow_run_suspension as suspension
 import prefect._internal.control_listener as control_listener
 import prefect.concurrency._leases as leases
 import prefect.engine as engine
+import prefect.events.related as events_related
 import prefect.flow_engine as flow_engine
 import pytest
 from prefect.client.base import PrefectHttpxAsyncClient, PrefectHttpxSyncClient
@@ -93,6 +94,7 @@ def test_every_private_name_that_is_touched_exists() -> None:
         "suspension": suspension,
         "control_listener": control_listener,
         "leases": leases,
+        "events_related": events_related,
         "prefect_engine": engine,
         "flow_engine": flow_engine,
     }
@@ -153,6 +155,7 @@ def client_with(monkeypatch: pytest.MonkeyPatch, expires: datetime) -> tuple[Syn
         "csrf_client": str(uuid4()),
         "csrf_expires": expires.isoformat(),
         "result_storage": STORAGE,
+        "related": {},
     }
     prefect_internals.adopt(client, given, "host:7")
     return client, sent

@@ -112,6 +112,11 @@ class ServerHistory:
             if run.end_time is not None and start <= run.end_time < end
         ]
 
+    def jobs(self) -> frozenset[str]:
+        """The ids of all jobs that the server has."""
+        rows = self._api.filter("/deployments/filter", self._ours)
+        return frozenset(row.name.replace("-", "_") for row in _read(_Deployment, rows))
+
     def late(self, before: datetime) -> list[LateRun]:
         """Runs that the server itself calls late, and were due before that."""
         runs = {

@@ -18,9 +18,9 @@ from aegis_lib.errors import PermanentFailure
 from aegis_lib.ledger.model import ScheduledRun, ServerJob
 from aegis_lib.settings import PrefectApiSettings
 
-TAG = "aegis"
-"""Carried by every deployment of the catalogue."""
-_OURS: dict[str, Any] = {"tags": {"all_": [TAG]}}
+TAGS = ("aegis", "aegis-custom")
+"""What the deployments of the catalogue carry, and those that a person added."""
+_OURS: dict[str, Any] = {"tags": {"any_": list(TAGS)}}
 Row = TypeVar("Row", bound="_Answer")
 
 
@@ -83,7 +83,7 @@ class ScheduledRuns:
         self._names: dict[str, str] | None = None
 
     def jobs(self) -> list[ServerJob]:
-        """Every job of the catalogue that the server has, and what of it is paused."""
+        """Every job that the server has, of the catalogue or added, and what of it is paused."""
         rows = self._api.filter("/deployments/filter", {"deployments": _OURS, "sort": "NAME_ASC"})
         found = list(_read(_Deployment, rows))
         self._names = {row.id: row.name.replace("-", "_") for row in found}

@@ -19,6 +19,8 @@ SET count = a.count + 1,
     body = CASE WHEN excluded.last_seen_at >= a.last_seen_at THEN excluded.body ELSE a.body END,
     reason = CASE WHEN excluded.last_seen_at >= a.last_seen_at THEN excluded.reason ELSE a.reason END,
     again_at = CASE WHEN :again::boolean THEN :seen_at::timestamptz ELSE a.again_at END,
+    openings = a.openings + CASE WHEN excluded.last_seen_at > a.calm_since THEN 1 ELSE 0 END,
+    calm_since = CASE WHEN excluded.last_seen_at > a.calm_since THEN NULL ELSE a.calm_since END,
     severity = CASE
         WHEN 'critical' IN (a.severity, excluded.severity) THEN 'critical'
         WHEN 'warning' IN (a.severity, excluded.severity) THEN 'warning'
@@ -27,9 +29,12 @@ SET count = a.count + 1,
 RETURNING id, count;
 
 -- name: resolve_alert^
--- The problem is over, unless it was seen later than that.
+-- The problem is over, unless it was seen later than that. One that flaps stays open, calm from now on.
 UPDATE alerts
-SET state = 'resolved', resolved_at = :at, recovery_title = :title, recovery_body = :body,
+SET state = CASE WHEN flapping_at IS NULL OR :for_good::boolean THEN 'resolved' ELSE state END,
+    resolved_at = CASE WHEN flapping_at IS NULL OR :for_good::boolean THEN :at::timestamptz END,
+    calm_since = CASE WHEN flapping_at IS NOT NULL THEN coalesce(calm_since, :at::timestamptz) END,
+    recovery_title = :title, recovery_body = :body,
     revision = revision + 1
 WHERE key = :key AND resolved_at IS NULL AND last_seen_at <= :at
 RETURNING id;
@@ -97,8 +102,16 @@ SET notified_at = coalesce(notified_at, :now),
     reminded_at = CASE WHEN :kind = 'reminder' THEN :now::timestamptz ELSE reminded_at END,
     reminders = reminders + CASE WHEN :kind = 'reminder' THEN 1 ELSE 0 END,
     escalated_at = CASE WHEN :kind = 'escalation' THEN :now::timestamptz ELSE escalated_at END,
-    state = CASE WHEN lasting THEN state ELSE 'resolved' END,
-    resolved_at = CASE WHEN lasting THEN resolved_at ELSE coalesce(resolved_at, :now) END,
+    flapping_at = CASE WHEN :kind = 'flapping' THEN :now::timestamptz ELSE flapping_at END,
+    openings = CASE WHEN :kind = 'flapping' THEN :openings ELSE openings END,
+    count = CASE WHEN :kind = 'flapping' THEN :count ELSE count END,
+    first_seen_at = CASE WHEN :kind = 'flapping' THEN :first_seen_at::timestamptz ELSE first_seen_at END,
+    state = CASE WHEN :kind = 'recovery' OR NOT lasting THEN 'resolved' ELSE state END,
+    resolved_at = CASE
+        WHEN :kind = 'recovery' THEN coalesce(resolved_at, calm_since, :now)
+        WHEN lasting THEN resolved_at
+        ELSE coalesce(resolved_at, :now)
+    END,
     closed_at = CASE WHEN :kind = 'recovery' OR NOT lasting THEN :now::timestamptz END,
     revision = revision + 1
 WHERE id = :id AND revision = :revision AND closed_at IS NULL;

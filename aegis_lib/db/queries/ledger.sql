@@ -6,16 +6,25 @@ SELECT pg_advisory_xact_lock(hashtext('aegis'), hashtext('job_schedules'));
 
 -- name: schedules_in_force
 -- The schedules that hold now.
-SELECT job_id, slug, since, until, schedule, grace_seconds, longest_run_seconds, freshness_seconds
+SELECT job_id, slug, since, until, schedule, grace_seconds, longest_run_seconds, freshness_seconds,
+       maintenance_windows
 FROM job_schedules WHERE until IS NULL
 ORDER BY job_id, slug;
 
 -- name: schedules_since
 -- Every version of a schedule that held at or after a moment.
-SELECT job_id, slug, since, until, schedule, grace_seconds, longest_run_seconds, freshness_seconds
+SELECT job_id, slug, since, until, schedule, grace_seconds, longest_run_seconds, freshness_seconds,
+       maintenance_windows
 FROM job_schedules
 WHERE until IS NULL OR until >= :start
 ORDER BY job_id, slug, since;
+
+-- name: schedules_of_job
+-- The schedules of one job that hold now.
+SELECT job_id, slug, since, until, schedule, grace_seconds, longest_run_seconds, freshness_seconds,
+       maintenance_windows
+FROM job_schedules WHERE until IS NULL AND job_id = :job_id
+ORDER BY slug;
 
 -- name: end_schedule!
 -- A schedule holds no longer.
@@ -25,17 +34,19 @@ WHERE job_id = :job_id AND slug = :slug AND until IS NULL;
 -- name: begin_schedule!
 -- A schedule holds from now on. One that ended at this very moment is replaced.
 INSERT INTO job_schedules
-    (job_id, slug, since, schedule, grace_seconds, longest_run_seconds, freshness_seconds)
-VALUES (:job_id, :slug, :now, :schedule::jsonb, :grace_seconds, :longest_run_seconds, :freshness_seconds)
+    (job_id, slug, since, schedule, grace_seconds, longest_run_seconds, freshness_seconds, maintenance_windows)
+VALUES (:job_id, :slug, :now, :schedule::jsonb, :grace_seconds, :longest_run_seconds, :freshness_seconds,
+        :maintenance_windows::jsonb)
 ON CONFLICT (job_id, slug, since) DO UPDATE
 SET until = NULL, schedule = excluded.schedule, grace_seconds = excluded.grace_seconds,
-    longest_run_seconds = excluded.longest_run_seconds, freshness_seconds = excluded.freshness_seconds;
+    longest_run_seconds = excluded.longest_run_seconds, freshness_seconds = excluded.freshness_seconds,
+    maintenance_windows = excluded.maintenance_windows;
 
 -- name: renew_limits!
 -- The same schedule with other limits: no new version.
 UPDATE job_schedules
 SET grace_seconds = :grace_seconds, longest_run_seconds = :longest_run_seconds,
-    freshness_seconds = :freshness_seconds
+    freshness_seconds = :freshness_seconds, maintenance_windows = :maintenance_windows::jsonb
 WHERE job_id = :job_id AND slug = :slug AND until IS NULL;
 
 -- name: open_pause!
