@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,23 @@ def command() -> list[str]:
         return ["docker-compose"]
     requirement.missing("compose", HOW)
     raise AssertionError("the line before never returns")
+
+
+def base_images() -> list[str]:
+    """The public images that our files start from."""
+    dockerfile, compose = (PROJECT / "Dockerfile").read_text(), (PROJECT / "docker-compose.yml").read_text()
+    found = re.findall(r"(?m)^ARG PYTHON_IMAGE=(\S+)", dockerfile)
+    return found + re.findall(r"image: \$\{(?:POSTGRES|HAPROXY)_IMAGE:-([^}]+)\}", compose)
+
+
+def require_base_images() -> None:
+    """Skip where an image is neither here nor can be pulled."""
+    for image in base_images():
+        for words in (["image", "inspect", image], ["pull", "--quiet", image]):
+            if subprocess.run(["docker", *words], capture_output=True, timeout=600).returncode == 0:
+                break
+        else:
+            requirement.missing("compose", f"The image {image} cannot be pulled. {HOW}")
 
 
 def build_image() -> None:

@@ -146,6 +146,7 @@ def stack(
     docker_client: docker.APIClient, boxes: Boxes, discord: FakeDiscord, directory: Path
 ) -> Iterator[ComposeStack]:
     compose_stack.command()
+    compose_stack.require_base_images()
     compose_stack.build_image()
     place = directory / "first"
     running = ComposeStack(
