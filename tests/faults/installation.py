@@ -41,10 +41,11 @@ class Installation(StackProcess):
         return postgres.settings_of(self.postgres, name="aegis", connect_timeout_seconds=5)
 
     def wait_counted(self) -> None:
-        """Until the ledger counts ticks: it expects none in the first minute after a deploy."""
+        """Until the ledger counts the ticks of a row: it expects none in the first minute after a deploy."""
         with database.connect(self.database) as db:
             begun = max(version.since for version in db.ledger.versions(clock.utcnow() - timedelta(days=1)))
-        left = (begun + SETTLING - clock.utcnow()).total_seconds()
+        settled = begun + SETTLING + timedelta(seconds=INTERVAL_SECONDS)  # a row's first tick
+        left = (settled - clock.utcnow()).total_seconds()
         time.sleep(max(0.0, left))
 
     def wait_well(self, seconds: float = 120) -> None:
