@@ -66,7 +66,7 @@ generate: venv ## renew what is derived: README job table, schema.sql, aegis.yam
 	$(BIN)/python -m tests.write_template
 
 .PHONY: bench
-bench: venv ## measure every published figure (about an hour and a half)
+bench: venv ## measure every published figure (about two hours; as root, for the faults)
 	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/memory_cleanup.py
 	$(BIN)/python bench/docker_cycle.py
@@ -75,6 +75,8 @@ bench: venv ## measure every published figure (about an hour and a half)
 	$(BIN)/python bench/outage.py
 	$(BIN)/python bench/idle.py
 	$(BIN)/python bench/soak.py
+	$(BIN)/python bench/alerts.py
+	$(BIN)/python bench/faults.py
 
 .PHONY: clean
 clean: ## remove .venv and caches; no data
