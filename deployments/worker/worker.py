@@ -42,6 +42,7 @@ log = get_logger(__name__)
 
 _HORIZON_SECONDS = 15.0
 _QUIET_POLL_SECONDS = 10.0
+_BUSY_POLL_SECONDS = 1.0
 _STARTS_FIRST_SECONDS = 10.0
 _LATE_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0
@@ -209,6 +210,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
                 await self._wake.wait()
             self._wake.clear()
             if self._look_wanted and self._is_ready():
+                await self._executor.ease(_BUSY_POLL_SECONDS)  # what is found now could not start anyway
                 self._look_wanted = False
                 await self._look()
             now = clock.utcnow()
