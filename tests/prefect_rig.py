@@ -177,7 +177,9 @@ class Rig:
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters or {}}
         return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
-    def feed(self, deployment: str, pool: str, runs: int, due: datetime | None = None, feeders: int = 1) -> None:
+    def feed(
+        self, deployment: str, pool: str, runs: int, due: datetime | None = None, feeders: int = 1
+    ) -> None:
         """Have so many runs wait, without the check of job variables that `trigger` costs the server."""
         flow = self.api.get(f"/deployments/{deployment}")["flow_id"]
         details = {"scheduled_time": due.isoformat()} if due else {}

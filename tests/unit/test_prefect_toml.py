@@ -89,5 +89,6 @@ def test_runs_say_that_they_live_as_often_as_the_automation_expects(settings: Se
 
 def test_uvicorn_takes_the_fast_loop_and_parser_that_are_installed_for_the_server() -> None:
     factory = Config("any:application").get_loop_factory()
-    assert factory and factory.__module__ == "uvloop"
+    assert factory
+    assert factory.__module__ == "uvloop"
     assert AutoHTTPProtocol.__module__ == "uvicorn.protocols.http.httptools_impl"
