@@ -52,11 +52,14 @@ format: venv ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 .PHONY: lock
-lock: venv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
+lock: | $(BIN)/uv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --generate-hashes -c requirements.lock \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.image.lock pyproject.toml
+
+$(BIN)/uv: # not `venv` itself, which a dependency just added to pyproject.toml would stop
+	$(MAKE) venv
 
 .PHONY: generate
 generate: venv ## renew what is derived: README job table, schema.sql, aegis.yaml schema

@@ -1,6 +1,6 @@
 """Many runs through one warm worker: does anything hang, and does anything grow.
 
-    python bench/soak.py [--runs 2000] [--at-once 200] [--minutes 11]
+    python bench/soak.py [--runs 2000] [--at-once 200] [--minutes 14]
 
 First `--runs` runs of a job that does nothing, a few of them waiting at any time, then `--at-once` due in
 the same moment. Before, in between and after, when nothing runs, are counted: the open descriptors of the
@@ -29,6 +29,7 @@ from tests.process_costs import open_files, tree
 
 WARM_UP = 20
 WAITING = 40
+FEEDERS = 4
 SETTLE_SECONDS = 8.0
 KEPT_CONNECTIONS = 10  # to the server, which the worker's client keeps open for a while
 _MB = 1024 * 1024
@@ -50,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Many runs through one warm worker.")
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=200)
-    parser.add_argument("--minutes", type=float, default=11, help="time for all of it")
+    parser.add_argument("--minutes", type=float, default=14, help="time for all of it")
     options = parser.parse_args()
     with running() as rig:
         sys.exit(soak(rig, options.runs, options.at_once, time.monotonic() + options.minutes * 60))
@@ -81,7 +82,7 @@ def feed(rig: Rig, job: str, wanted: int, until: float) -> int:
     triggered = 0
     while triggered < wanted and time.monotonic() < until:
         more = max(0, min(WAITING - unfinished(rig, job), wanted - triggered))
-        rig.feed(job, "soak", more)
+        rig.feed(job, "soak", more, feeders=FEEDERS)
         triggered += more
         time.sleep(0.5)
     drain(rig, job, until + 60)

@@ -33,6 +33,7 @@ from tests.process_costs import cpu_seconds, pss_mb
 
 WARM_UP = 10
 WAITING = {"ours": 40, "stock": 6}  # more of stock only fill the memory: six keep two cores busy
+FEEDERS = 4  # one alone could not keep up with a busy server
 STOCK_LIMIT = 12  # processes at once; without it a herd of stock takes 80 MB for each run
 AHEAD_SECONDS = 10.0
 MEMORY_LOOK_SECONDS = 2.0
@@ -79,7 +80,8 @@ def sustained(rig: Rig, arm: str, seconds: float) -> float:
     before = {name: cpu_seconds([pid]) for name, pid in parts.items()}
     began = time.monotonic()
     while time.monotonic() - began < seconds:
-        rig.feed(job, arm, WAITING[arm] - count(rig, job, ["SCHEDULED", "PENDING", "RUNNING"]))
+        missing = WAITING[arm] - count(rig, job, ["SCHEDULED", "PENDING", "RUNNING"])
+        rig.feed(job, arm, missing, feeders=FEEDERS)
         time.sleep(0.5)
     took, done = time.monotonic() - began, count(rig, job, ["COMPLETED"]) - WARM_UP
     spent = ", ".join(

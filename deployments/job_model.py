@@ -102,6 +102,14 @@ class JobView(Frozen):
     summary: str | None
     deployment_id: str
 
+    def next_words(self, now: datetime) -> str:
+        """When it runs next, for people: a UTC time, or what stands in its way; `now` is aware."""
+        if self.paused:
+            return "paused"
+        if self.next_run is None:
+            return "-"
+        return f"{self.next_run:%Y-%m-%d %H:%M:%S}" if self.next_run > now else "due now"
+
     @classmethod
     def of(
         cls, row: Mapping[str, Any], *, next_run: RunView | None, active: RunView | None, last: RunView | None

@@ -21,7 +21,17 @@ from aegis_lib import clock
 from aegis_lib.db.migrate import upgrade
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
-from deployments import catalogue, ledger, leftovers, run_watch, signals, stack_database, stack_lock, sync
+from deployments import (
+    catalogue,
+    ledger,
+    leftovers,
+    run_watch,
+    signals,
+    stack_database,
+    stack_lock,
+    sync,
+    work_pool,
+)
 from deployments.api import PrefectApi
 from deployments.catalogue import WORK_POOL, Catalogue
 from deployments.child_process import ChildProcess, trim
@@ -173,7 +183,7 @@ class Stack:
         with stage("Prefect server") as told:
             self._wait_for_server(server_part, facts)
             told.detail = "ready"
-        sync.ensure_work_pool(self._api)
+        work_pool.ensure(self._api)
         self._crash_orphans("Its worker was killed; found at the next start.")
         self._supervisor.run(RunsInFlight(self), time.monotonic())
         since, worker = clock.utcnow(), self._worker()
@@ -310,14 +320,7 @@ class Stack:
         self._progress.plain()
         self._progress.table(
             ("JOB", "SCHEDULE", "NEXT RUN (UTC)"),
-            [
-                (
-                    job.id,
-                    job.schedule or "on demand",
-                    "paused" if job.paused else f"{job.next_run:%Y-%m-%d %H:%M:%S}" if job.next_run else "-",
-                )
-                for job in jobs
-            ],
+            [(job.id, job.schedule or "on demand", job.next_words(clock.utcnow())) for job in jobs],
         )
         self._progress.plain()
         self._progress.plain(f"Prefect UI: {ui_url(self._installation.port)}   Ctrl-C stops everything.")

@@ -117,15 +117,6 @@ def deploy(
     return apply(api, plan(api, jobs, root=root, facts=facts))
 
 
-def ensure_work_pool(api: PrefectApi) -> bool:
-    """Make sure that the work pool `aegis` exists and offers our job variables; False where it did already.
-
-    Raises:
-        PermanentFailure: a pool of that name exists and is for another kind of worker.
-    """
-    return work_pool.ensure(api)
-
-
 def _summary(planned: SyncPlan) -> str:
     if planned.is_empty:
         return f"Nothing to change: {len(planned.unchanged)} deployments are as the catalogue says."

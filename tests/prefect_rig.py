@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -176,14 +177,16 @@ class Rig:
         body = {"state": {"type": "SCHEDULED"}, "parameters": parameters or {}}
         return str(self.api.post(f"/deployments/{deployment}/create_flow_run", body)["id"])
 
-    def feed(self, deployment: str, pool: str, runs: int, due: datetime | None = None) -> None:
+    def feed(
+        self, deployment: str, pool: str, runs: int, due: datetime | None = None, feeders: int = 1
+    ) -> None:
         """Have so many runs wait, without the check of job variables that `trigger` costs the server."""
         flow = self.api.get(f"/deployments/{deployment}")["flow_id"]
         details = {"scheduled_time": due.isoformat()} if due else {}
         state = {"type": "SCHEDULED", "state_details": details}
         body = {"flow_id": flow, "deployment_id": deployment, "work_pool_name": pool, "state": state}
-        for _ in range(runs):
-            self.api.post("/flow_runs/", body)
+        with ThreadPoolExecutor(feeders) as pool_of_feeders:
+            list(pool_of_feeders.map(lambda _: self.api.post("/flow_runs/", body), range(runs)))
 
     def finish(self, run: str, seconds: float = 120, every: float = 1.0) -> dict[str, Any]:
         """The run when it is over. Each question costs the server processor time."""

@@ -134,6 +134,10 @@ class Executor:
         finally:
             leave()
 
+    async def ease(self, patience_seconds: float) -> None:
+        """Wait until all who want to start may, so long at most."""
+        await self._pace.ease(patience_seconds)
+
     def hurry(self) -> None:
         """Make no run wait for its turn any more: those that are to be stopped come to their end."""
         self._pace.open()

@@ -9,9 +9,12 @@ import asyncio
 import os
 from collections.abc import Callable
 
+import anyio
+
 PLACES = 8 * (os.cpu_count() or 1)
 HOLD_SECONDS = 4.0
 """After this long a run counts as started, however long it goes on."""
+_LOOK_SECONDS = 0.05
 
 
 class Pace:
@@ -39,6 +42,12 @@ class Pace:
 
         timer = asyncio.get_running_loop().call_later(self._hold_seconds, leave)
         return leave
+
+    async def ease(self, patience_seconds: float) -> None:
+        """Wait until nobody waits for a place, so long at most."""
+        with anyio.move_on_after(patience_seconds):
+            while self._waiting:
+                await asyncio.sleep(_LOOK_SECONDS)
 
     def open(self) -> None:
         """Let in all who wait now."""

@@ -42,7 +42,9 @@ log = get_logger(__name__)
 
 _HORIZON_SECONDS = 15.0
 _QUIET_POLL_SECONDS = 10.0
+_BUSY_POLL_SECONDS = 1.0
 _STARTS_FIRST_SECONDS = 10.0
+_LATE_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0
 """How long an answer about due runs is waited for: after a cut of the network, asking anew is quicker than
 what still waits for its packets, or for the client's next attempt, half a minute later."""
@@ -208,6 +210,7 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
                 await self._wake.wait()
             self._wake.clear()
             if self._look_wanted and self._is_ready():
+                await self._executor.ease(_BUSY_POLL_SECONDS)  # what is found now could not start anyway
                 self._look_wanted = False
                 await self._look()
             now = clock.utcnow()
@@ -229,16 +232,27 @@ class AegisWorker(OneListener, BaseWorker[AegisJobConfiguration, AegisVariables,
             self._wake.set()  # what was found may be due before what was waited for
             return [execution.run for execution in found]
 
+    def _late_jobs(self, runs: list[FlowRun], now: datetime) -> set[UUID]:
+        """Jobs of which more runs may wait than a poll tells of; the claim policy must see all of them.
+
+        A poll is cut off after a page, and the server leaves out what it is writing to, such as a run that
+        it marks as late at this very moment.
+        """
+        since = now if len(runs) >= PAGE else now - timedelta(seconds=_LATE_SECONDS)
+        return {
+            run.deployment_id
+            for run in runs
+            if run.deployment_id and run.id not in self._executions and due_time(run) <= since
+        }
+
     async def _poll(self, now: datetime) -> list[Execution]:
         async with asyncio.timeout(_ANSWER_SECONDS):
             runs = await self._server.due_before(now + timedelta(seconds=_HORIZON_SECONDS), self._queues)
         if len(runs) < PAGE:
             self._waiting.keep_only({run.id for run in runs})
-        else:  # there are more; the policy must see all of a job's runs
-            overdue = {run.deployment_id for run in runs if run.deployment_id and due_time(run) <= now}
-            runs = list(
-                {run.id: run for run in (*runs, *await self._server.all_due_of(overdue, now))}.values()
-            )
+        if late := self._late_jobs(runs, now):
+            known = {run.id: run for run in (*runs, *await self._server.all_due_of(late, now))}
+            runs = list(known.values())
         fresh = [run for run in runs if run.id not in self._waiting and run.id not in self._executions]
         if not fresh:
             return []

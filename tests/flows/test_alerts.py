@@ -22,6 +22,7 @@ from aegis_lib.settings import DatabaseSettings
 from deployments import automations, dispatch_deputy
 from deployments.api import PrefectApi
 from deployments.child_process import ChildProcess
+from tests import postgres as servers
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord
 from tests.waiting import wait_until
@@ -49,13 +50,8 @@ def installation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """The environment of a run: its database, data directory, empty `aegis.yaml`, Discord as its channel."""
-    secret = database_settings.password
     values = {
-        "POSTGRES_HOST": database_settings.host or "",
-        "POSTGRES_PORT": str(database_settings.port),
-        "POSTGRES_USER": database_settings.user,
-        "POSTGRES_PASSWORD": secret.get_secret_value() if secret else "",
-        "POSTGRES_DB": database_settings.name,
+        **servers.environment_of(database_settings),
         "AEGIS_DATA_DIR": str(tmp_path / "data"),
         "AEGIS_CONFIG": str(tmp_path / "aegis.yaml"),
         "DISCORD_BOT_TOKEN": service.TOKEN,

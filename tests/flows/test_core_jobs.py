@@ -14,6 +14,7 @@ from aegis_lib import clock
 from aegis_lib.db.database import Database
 from aegis_lib.memory.model import Importance
 from aegis_lib.settings import DatabaseSettings
+from tests import postgres as servers
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -23,19 +24,14 @@ def installation(
     database_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """The environment of a run: its database, data directory, journal, empty `aegis.yaml`, and no channel."""
-    secret = database_settings.password
     values = {
-        "POSTGRES_HOST": database_settings.host,
-        "POSTGRES_PORT": str(database_settings.port),
-        "POSTGRES_USER": database_settings.user,
-        "POSTGRES_PASSWORD": secret.get_secret_value() if secret else "",
-        "POSTGRES_DB": database_settings.name,
+        **servers.environment_of(database_settings),
         "AEGIS_DATA_DIR": str(tmp_path / "data"),
         "AEGIS_CONFIG": str(tmp_path / "aegis.yaml"),
         "AEGIS_JOURNAL_DIR": str(tmp_path / "journal"),
     }
     for name, value in values.items():
-        monkeypatch.setenv(name, value or "")
+        monkeypatch.setenv(name, value)
     (tmp_path / "aegis.yaml").touch()
     return tmp_path
 

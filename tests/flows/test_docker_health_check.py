@@ -13,6 +13,7 @@ from aegis_lib import clock
 from aegis_lib.adapters.docker_engine import engines
 from aegis_lib.db.database import Database
 from aegis_lib.settings import DatabaseSettings
+from tests import postgres as servers
 from tests.docker_boxes import Boxes
 from tests.waiting import wait_until
 
@@ -24,13 +25,8 @@ def installation(
     database_settings: DatabaseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment of a run: its database and a data directory; no channel, an empty aegis.yaml."""
-    secret = database_settings.password
     values = {
-        "POSTGRES_HOST": database_settings.host or "",
-        "POSTGRES_PORT": str(database_settings.port),
-        "POSTGRES_USER": database_settings.user,
-        "POSTGRES_PASSWORD": secret.get_secret_value() if secret else "",
-        "POSTGRES_DB": database_settings.name,
+        **servers.environment_of(database_settings),
         "AEGIS_DATA_DIR": str(tmp_path / "data"),
         "AEGIS_CONFIG": str(tmp_path / "aegis.yaml"),
     }

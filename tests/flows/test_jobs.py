@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from aegis_lib.errors import PermanentFailure
-from deployments import custom, sync, triggers
+from deployments import custom, triggers, work_pool
 from deployments import jobs as job_api
 from deployments.api import NotFound, PrefectApi
 from deployments.catalogue import WORK_POOL
@@ -39,7 +39,7 @@ def api(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prefec
             connected.delete(f"/deployments/{row['id']}")
         with suppress(NotFound):
             connected.delete(f"/work_pools/{WORK_POOL}")
-        sync.ensure_work_pool(connected)
+        work_pool.ensure(connected)
         monkeypatch.setattr(job_api, "scheduler", Scheduler(connected))
         yield connected
 
@@ -164,7 +164,7 @@ def test_a_deploy_keeps_what_was_stopped(api: PrefectApi, scheduler: Scheduler) 
     template = api.get(f"/work_pools/{WORK_POOL}")["base_job_template"]
     del template["variables"]["properties"]["coalesce"], template["job_configuration"]["coalesce"]
     api.patch(f"/work_pools/{WORK_POOL}", {"base_job_template": template})
-    assert sync.ensure_work_pool(api)
+    assert work_pool.ensure(api)
     assert not scheduler.running
 
 

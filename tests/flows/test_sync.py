@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aegis_lib.errors import PermanentFailure
-from deployments import automations, sync
+from deployments import automations, sync, work_pool
 from deployments.api import NotFound, PrefectApi
 from deployments.catalogue import CatalogueError
 from deployments.flow_facts import FlowsUnusable
@@ -322,8 +322,8 @@ def variables_of_pool(api: PrefectApi) -> dict[str, Any]:
 
 
 def test_the_work_pool_offers_our_job_variables_and_keeps_what_an_operator_set(api: RecordingApi) -> None:
-    assert sync.ensure_work_pool(api)
-    assert not sync.ensure_work_pool(api)
+    assert work_pool.ensure(api)
+    assert not work_pool.ensure(api)
     assert api.get("/work_pools/aegis")["type"] == "aegis"
     assert {"misfire_grace_seconds", "coalesce", "memory_limit_mb"} <= set(variables_of_pool(api))
 
@@ -332,8 +332,8 @@ def test_the_work_pool_offers_our_job_variables_and_keeps_what_an_operator_set(a
     template["variables"]["properties"]["memory_limit_mb"]["description"] = "as an earlier version said"
     api.patch("/work_pools/aegis", {"base_job_template": template})
 
-    assert sync.ensure_work_pool(api)
-    assert not sync.ensure_work_pool(api)
+    assert work_pool.ensure(api)
+    assert not work_pool.ensure(api)
     assert variables_of_pool(api)["misfire_grace_seconds"]["default"] == 60
     assert "Resident memory" in variables_of_pool(api)["memory_limit_mb"]["description"]
 
@@ -361,7 +361,7 @@ def test_a_work_pool_of_the_process_worker_is_taken_over_with_the_runs_that_wait
 
     sync.deploy(api, root=project)
 
-    assert not sync.ensure_work_pool(api)
+    assert not work_pool.ensure(api)
     variables = variables_of_pool(api)
     assert variables["command"]["default"] == kept
     assert variables["env"]["default"] == {"COLOUR": "blue"}
@@ -390,7 +390,7 @@ def test_a_work_pool_of_another_type_is_refused_with_the_mend(api: RecordingApi)
     api.post("/work_pools/", {"name": "aegis", "type": "docker", "base_job_template": {}})
 
     with pytest.raises(PermanentFailure, match=r"is of type 'docker'.*prefect work-pool delete aegis"):
-        sync.ensure_work_pool(api)
+        work_pool.ensure(api)
 
 
 def test_automations_are_made_once_renewed_and_pruned(api: RecordingApi) -> None:

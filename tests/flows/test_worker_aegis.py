@@ -64,7 +64,10 @@ def message(row: dict[str, Any]) -> str:
 
 
 def overdue(rig: Rig, name: str, minutes: int, **job_variables: Any) -> str:
-    """A job of every minute, whose last runs nobody started."""
+    """A job of every minute, whose last runs nobody started; the next is due in half a minute or more."""
+    wait_until(
+        lambda: datetime.now(UTC).second < 30, description="a minute that is young", timeout_seconds=40
+    )
     anchor = datetime.now(UTC).replace(second=0, microsecond=0).isoformat()
     schedule = {"schedule": {"interval": 60, "anchor_date": anchor}, "active": False}
     deployment = rig.deployment(name, "aegis", schedules=[schedule], job_variables=job_variables)
@@ -263,7 +266,7 @@ def test_a_planned_run_starts_when_it_is_due_and_holds_no_slot_before(
     rig: Rig, worker: psutil.Process
 ) -> None:
     deployment = rig.deployment("planned", "aegis", concurrency_limit=1)
-    due = datetime.now(UTC) + timedelta(seconds=6)
+    due = datetime.now(UTC) + timedelta(seconds=15)  # time enough for the other run, also on a busy machine
     state = {"type": "SCHEDULED", "state_details": {"scheduled_time": due.isoformat()}}
     run = rig.api.post(f"/deployments/{deployment}/create_flow_run", {"state": state})["id"]
     other = rig.finish(rig.trigger(deployment), every=0.2)
@@ -272,7 +275,7 @@ def test_a_planned_run_starts_when_it_is_due_and_holds_no_slot_before(
 
     states = rig.states(run)
     late = (states["Pending"] - due).total_seconds()
-    assert -0.1 <= late < 1.5
+    assert -0.1 <= late < 4
 
 
 def test_when_the_warm_processes_die_their_runs_go_on_and_new_ones_start(

@@ -42,14 +42,23 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.runs: list[FlowRun] = []
+        self.locked: list[FlowRun] = []
         self.silent = False
         self.asked = 0
+        self.aside: list[Any] = []
 
     async def due_before(self, moment: datetime, queues: list[str]) -> list[FlowRun]:
         self.asked += 1
         if self.silent:
             await asyncio.Event().wait()
         return [found for found in self.runs if found.next_scheduled_start_time <= moment]  # type: ignore[operator]
+
+    async def all_due_of(self, jobs: set[Any], moment: datetime) -> list[FlowRun]:
+        return [found for found in (*self.runs, *self.locked) if found.deployment_id in jobs]
+
+    async def set_aside(self, runs: list[Any], name: str, message: str) -> int:
+        self.aside += runs
+        return len(runs)
 
     async def deployments(self, ids: set[Any]) -> dict[Any, Any]:
         return {}
@@ -120,6 +129,22 @@ def test_a_run_that_a_quiet_poll_found_starts_when_it_is_due(monkeypatch: pytest
         assert found.next_scheduled_start_time is not None
         assert abs((at - found.next_scheduled_start_time).total_seconds()) < 0.25
 
+    play(monkeypatch, scenario)
+
+
+def test_a_run_that_the_server_is_writing_to_stands_for_the_older_ones_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(worker: AegisWorker, server: FakeServer, executor: FakeExecutor) -> None:
+        older, newest = (run(late).model_copy(update={"deployment_id": job}) for late in (-100, -40))
+        server.runs, server.locked = [older], [newest]  # the poll leaves it out
+        executor.last.set()
+        await worker.get_and_submit_flow_runs()
+        await until(lambda: executor.started and server.aside)
+        assert [found.id for found, _ in executor.started] == [newest.id]
+        assert server.aside == [older.id]
+
+    job = uuid4()
     play(monkeypatch, scenario)
 
 

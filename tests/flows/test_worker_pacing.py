@@ -53,3 +53,18 @@ def test_who_waits_when_the_worker_stops_is_let_in_at_once() -> None:
         assert len(done) == 4
 
     asyncio.run(story())
+
+
+def test_easing_ends_when_nobody_waits_or_with_the_patience() -> None:
+    async def story() -> None:
+        pace = Pace(places=1, hold_seconds=60)
+        tasks = await let_in(pace, 2)
+        waiting = asyncio.get_running_loop().create_task(pace.ease(60))
+        await pace.ease(0.01)  # its patience ends
+        assert not waiting.done()
+
+        tasks[0].result()()  # type: ignore[operator]
+        await asyncio.wait((waiting,), timeout=20)
+        assert waiting.done()
+
+    asyncio.run(story())

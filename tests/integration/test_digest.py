@@ -19,6 +19,7 @@ from aegis_lib.digest import service
 from aegis_lib.digest.model import DigestConfig, EveningReport, EventCounts, Window
 from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DatabaseSettings
+from tests import postgres as servers
 from tests.fakes import FakeNotifier
 from tests.waiting import wait_until
 
@@ -177,15 +178,10 @@ def test_dates_are_utc_whatever_zone_host_and_server_are_in(
     database.connection.execute(f"ALTER DATABASE {name} SET timezone = '{zone}'")
     database.memory.record("decision", "midnight is elsewhere", timestamp=TEN_PM - HOUR)
     database.memory.record("note", "the evening before", timestamp=TEN_PM - DAY)
-    password = database_settings.password.get_secret_value() if database_settings.password else ""
     done = subprocess.run(
         [sys.executable, "-c", WRITE_IN_A_ZONE, str(tmp_path), TEN_PM.isoformat()],
         capture_output=True, text=True, check=False, cwd=ROOT,
-        env={
-            **os.environ, "TZ": zone, "POSTGRES_HOST": str(database_settings.host),
-            "POSTGRES_PORT": str(database_settings.port), "POSTGRES_USER": database_settings.user,
-            "POSTGRES_PASSWORD": password, "POSTGRES_DB": name,
-        },
+        env={**os.environ, "TZ": zone, **servers.environment_of(database_settings), "POSTGRES_DB": name},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(tmp_path / "2096-01-25.md")

@@ -181,14 +181,7 @@ print(*(message.title for message in notifier.sent), sep="\\n", flush=True)
 
 def at_once(host: Host, processes: int = 4) -> list[str]:
     """Titles of the messages that checks in so many processes sent, all let go at the same moment."""
-    password = host.settings.password
-    environment = {
-        **os.environ,
-        "POSTGRES_HOST": str(host.settings.host),
-        "POSTGRES_USER": host.settings.user,
-        "POSTGRES_PASSWORD": password.get_secret_value() if password else "",
-        "POSTGRES_DB": "aegis",
-    }
+    environment = {**os.environ, **postgres.environment_of(host.settings), "POSTGRES_DB": "aegis"}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", CHECK_WHEN_TOLD, str(host.spool.directory), host.now.isoformat()],

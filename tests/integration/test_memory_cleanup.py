@@ -17,6 +17,7 @@ from aegis_lib.db import database as db
 from aegis_lib.memory import service
 from aegis_lib.memory.model import CleanupReport, MemoryConfig
 from aegis_lib.settings import DatabaseSettings
+from tests import postgres as servers
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,14 +116,7 @@ with database.connect(DatabaseSettings()) as db:
 def cleaning(
     settings: DatabaseSettings, most_batch_rows: int, busy_share: float
 ) -> Iterator[subprocess.Popen[str]]:
-    environment = {
-        **os.environ,
-        "POSTGRES_HOST": str(settings.host),
-        "POSTGRES_PORT": str(settings.port),
-        "POSTGRES_USER": settings.user,
-        "POSTGRES_PASSWORD": settings.password.get_secret_value() if settings.password else "",
-        "POSTGRES_DB": settings.name,
-    }
+    environment = {**os.environ, **servers.environment_of(settings)}
     process = subprocess.Popen(
         [sys.executable, "-c", CLEAN_UP_SLOWLY, NOW.isoformat(), str(most_batch_rows), str(busy_share)],
         stdout=subprocess.PIPE, env=environment, cwd=ROOT, text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -84,6 +85,22 @@ def test_a_schedule_that_is_switched_off_is_not_shown() -> None:
     assert (job.id, job.schedule, job.custom, job.paused, job.summary) == (
         "site_check", "daily 06:00", False, False, None,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("due", "paused", "words"),
+    [
+        ("2026-03-28T12:05:00Z", False, "2026-03-28 12:05:00"),
+        ("2026-03-28T11:00:00Z", False, "due now"),
+        ("2026-03-28T12:05:00Z", True, "paused"),
+        (None, False, "-"),
+    ],
+)
+def test_the_next_run_in_words_is_never_in_the_past(due: str | None, paused: bool, words: str) -> None:
+    waiting = RunView.of(row("SCHEDULED", expected_start_time=due), "job") if due else None
+    deployment = {"id": "d", "name": "site-check", "tags": ["aegis"], "paused": paused}
+    job = JobView.of(deployment, next_run=waiting, active=None, last=None)
+    assert job.next_words(datetime(2026, 3, 28, 12, tzinfo=UTC)) == words
 
 
 @pytest.mark.parametrize(("number", "level"), [(20, "INFO"), (40, "ERROR"), (25, "25")])

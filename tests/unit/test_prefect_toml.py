@@ -10,6 +10,8 @@ from typing import Any, get_args
 import pytest
 from prefect.settings.models.root import Settings
 from pydantic import BaseModel
+from uvicorn import Config
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from deployments import automations
 
@@ -83,3 +85,10 @@ def test_nothing_secret_stands_in_the_file() -> None:
 
 def test_runs_say_that_they_live_as_often_as_the_automation_expects(settings: Settings) -> None:
     assert settings.flows.heartbeat_frequency == automations.HEARTBEAT_SECONDS
+
+
+def test_uvicorn_takes_the_fast_loop_and_parser_that_are_installed_for_the_server() -> None:
+    factory = Config("any:application").get_loop_factory()
+    assert factory
+    assert factory.__module__ == "uvloop"
+    assert AutoHTTPProtocol.__module__ == "uvicorn.protocols.http.httptools_impl"
