@@ -127,10 +127,10 @@ def _has_future_run(api: PrefectApi, deployment_id: str, now: datetime) -> bool:
     return next(api.filter("/flow_runs/filter", {**wanted, "sort": "ID_DESC"}, limit=1), None) is not None
 
 
-def worker_seen_since(api: PrefectApi, worker: str, moment: datetime) -> bool:
-    """Whether the server heard from that worker after `moment`."""
+def worker_seen_since(api: PrefectApi, worker: str, moment: datetime, pool: str = WORK_POOL) -> bool:
+    """Whether the server heard from that worker of a pool after `moment`."""
     try:
-        rows = list(api.filter(f"/work_pools/{WORK_POOL}/workers/filter"))
+        rows = list(api.filter(f"/work_pools/{pool}/workers/filter"))
     except NotFound:
         return False
     heartbeats = (row.get("last_heartbeat_time") for row in rows if row["name"] == worker)

@@ -16,8 +16,9 @@ secrets            take over given secrets, make the others
 server             the Prefect server
 deploy             migrations, jobs and automations
 worker             what runs the jobs
+docker-worker      starts runs in containers of their own
 steward            looks after them all
-check server|worker   exit 0 when that part does its work
+check server|worker|docker-worker   exit 0 when that part does its work
 prefect ...        any command of Prefect, let in by the API
 """
 
@@ -37,6 +38,10 @@ def _run(arguments: list[str]) -> int:
             from deployments.compose import health
 
             return health.server() if name == "server" else health.worker()
+        case ["check", "docker-worker"]:
+            from deployments.compose import health, names
+
+            return health.worker(names.DOCKER_WORKER_NAME, names.DOCKER_POOL)
         case ["steward"]:
             from deployments.compose.steward import steward
 
@@ -53,6 +58,10 @@ def _run(arguments: list[str]) -> int:
             from deployments.compose import parts
 
             parts.server() if name == "server" else parts.worker()
+        case ["docker-worker"]:
+            from deployments.docker_pool.worker import docker_worker
+
+            docker_worker()
         case ["prefect", *rest]:
             from deployments.compose import parts
 

@@ -52,8 +52,8 @@ def server() -> int:
     return 0
 
 
-def worker() -> int:
-    """Whether the server heard of it in the last minutes.
+def worker(name: str = WORKER_NAME, pool: str | None = None) -> int:
+    """Whether the server heard of a worker in the last minutes; `pool` is its work pool, default ours.
 
     Raises:
         Unwell: it did not.
@@ -62,9 +62,10 @@ def worker() -> int:
     from aegis_lib import clock
     from deployments import run_watch
 
+    since = clock.utcnow() - _HEARTBEATS
     with _api() as api:
-        if not run_watch.worker_seen_since(api, WORKER_NAME, clock.utcnow() - _HEARTBEATS):
-            raise Unwell(f"The server has not heard of {WORKER_NAME} lately. Fix: see the worker's log.")
+        if not run_watch.worker_seen_since(api, name, since, pool or run_watch.WORK_POOL):
+            raise Unwell(f"The server has not heard of {name} lately. Fix: see the worker's log.")
     return 0
 
 

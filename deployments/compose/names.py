@@ -2,3 +2,7 @@
 
 WORKER_NAME = "aegis-worker"
 """The same for ever: by it the worker finds the runs that an earlier container left behind."""
+DOCKER_WORKER_NAME = "aegis-docker-worker"
+"""The one of the Docker pool."""
+DOCKER_POOL = "aegis-docker"
+"""The work pool of Prefect's type `docker`."""

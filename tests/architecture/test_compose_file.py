@@ -31,7 +31,7 @@ SERVICES = content()["services"]
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(SERVICES) == 7
+    assert len(SERVICES) == 9
 
 
 def test_every_setting_reaches_the_jobs() -> None:
@@ -42,6 +42,17 @@ def test_every_setting_reaches_the_jobs() -> None:
 
 def test_the_steward_is_set_as_the_worker_is() -> None:
     assert SERVICES["steward"]["environment"] == SERVICES["worker"]["environment"]
+
+
+def test_the_docker_pool_is_set_as_the_worker_is_and_not_there_unless_asked_for() -> None:
+    worker, docker_worker = SERVICES["worker"], SERVICES["docker-worker"]
+    assert docker_worker["environment"] == {**worker["environment"], "DOCKER_HOST": "tcp://pool-proxy:2375"}
+    assert docker_worker["volumes"] == worker["volumes"]
+    assert [name for name in SERVICES if "pool-engine" in SERVICES[name].get("networks", ())] == [
+        "docker-worker",
+        "pool-proxy",
+    ]
+    assert {name for name in SERVICES if SERVICES[name].get("profiles")} == {"docker-worker", "pool-proxy"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -55,7 +66,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert "aegis.role" in service["labels"]
     assert not {"privileged", "pid", "ipc", "devices"} & service.keys()
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
-    assert ("docker.sock" in str(service.get("volumes"))) == (name == "docker-proxy")
+    assert ("docker.sock" in str(service.get("volumes"))) == (name in {"docker-proxy", "pool-proxy"})
 
 
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - {"secrets", "deploy"}))
