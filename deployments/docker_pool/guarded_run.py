@@ -30,7 +30,7 @@ _REFUSAL = "concurrency limit reached"
 _LOOK_BACK = timedelta(days=1)
 
 
-def main() -> int:
+def main() -> None:
     """Decide, then become the engine, unless the run must not start."""
     run_id = os.environ[_RUN_ID]
     try:
@@ -40,7 +40,7 @@ def main() -> int:
                 _end(api, decision)
             if judgement.own.action != "claim":
                 _end(api, judgement.own)
-                return 0
+                return
     except AegisError as error:
         log.warning("run_not_judged", run=run_id, error=str(error))
     _become_engine()
@@ -98,4 +98,4 @@ def _become_engine() -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
