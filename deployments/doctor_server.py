@@ -13,9 +13,10 @@ from aegis_lib.errors import AegisError
 from aegis_lib.settings import PrefectApiSettings
 from deployments import automations, catalogue, run_watch, sync_plan
 from deployments.api import NotFound, PrefectApi
-from deployments.catalogue import WORK_POOL, Catalogue
+from deployments.catalogue import Catalogue
 from deployments.check import Check, failed, guarded, start_command
 from deployments.flow_facts import FlowFacts
+from deployments.pools import POOLS, WORK_POOL
 from deployments.project import CATALOGUE, project_root
 
 _PATIENCE_SECONDS = 2.0
@@ -118,7 +119,7 @@ def late_check(api: PrefectApi, now: datetime) -> Check:
         "next_scheduled_start_time": {"before_": iso(now - _LATE)},
     }
     count = int(
-        api.post("/flow_runs/count", {"flow_runs": wanted, "work_pools": {"name": {"any_": [WORK_POOL]}}})
+        api.post("/flow_runs/count", {"flow_runs": wanted, "work_pools": {"name": {"any_": list(POOLS)}}})
     )
     if count:
         return Check(

@@ -14,12 +14,12 @@ from aegis_lib.clock import iso
 from aegis_lib.memory import job_error
 from aegis_lib.ports import EpisodicMemory
 from deployments.api import NotFound, PrefectApi, Refused
-from deployments.catalogue import WORK_POOL
+from deployments.pools import POOLS, WORK_POOL
 
 WORKER_LABEL = "prefect.worker.name"
 """What a worker writes on the runs it takes."""
 
-_IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+_IN_POOL = {"work_pools": {"name": {"any_": list(POOLS)}}}
 CLAIMED = ("PENDING", "RUNNING")
 _UNLABELLED_FOR = timedelta(seconds=60)
 

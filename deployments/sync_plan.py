@@ -15,8 +15,9 @@ from aegis_lib.outcome import Frozen
 from deployments import schedule_words
 from deployments.automations import AutomationChange
 from deployments.catalogue.model import CUSTOM_TAG, TAG, WORK_POOL, Job
-from deployments.docker_pool.work_pool import DOCKER_POOL, IMAGE_PROJECT, job_variables
+from deployments.docker_pool.work_pool import IMAGE_PROJECT, job_variables
 from deployments.flow_facts import FlowFacts
+from deployments.pools import DOCKER_POOL
 from deployments.work_pool import PoolChange
 
 DEFAULT_QUEUE = "default"

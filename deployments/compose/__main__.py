@@ -39,9 +39,11 @@ def _run(arguments: list[str]) -> int:
 
             return health.server() if name == "server" else health.worker()
         case ["check", "docker-worker"]:
-            from deployments.compose import health, names
+            from deployments.compose import health
+            from deployments.compose.names import DOCKER_WORKER_NAME
+            from deployments.pools import DOCKER_POOL
 
-            return health.worker(names.DOCKER_WORKER_NAME, names.DOCKER_POOL)
+            return health.worker(DOCKER_WORKER_NAME, DOCKER_POOL)
         case ["steward"]:
             from deployments.compose.steward import steward
 

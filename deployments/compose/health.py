@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aegis_lib.errors import AegisError
 from deployments.compose.names import WORKER_NAME
+from deployments.pools import WORK_POOL
 
 if TYPE_CHECKING:
     from deployments.api import PrefectApi
@@ -52,8 +53,8 @@ def server() -> int:
     return 0
 
 
-def worker(name: str = WORKER_NAME, pool: str | None = None) -> int:
-    """Whether the server heard of a worker in the last minutes; `pool` is its work pool, default ours.
+def worker(name: str = WORKER_NAME, pool: str = WORK_POOL) -> int:
+    """Whether the server heard of a worker in the last minutes; `pool` is its work pool.
 
     Raises:
         Unwell: it did not.
@@ -64,7 +65,7 @@ def worker(name: str = WORKER_NAME, pool: str | None = None) -> int:
 
     since = clock.utcnow() - _HEARTBEATS
     with _api() as api:
-        if not run_watch.worker_seen_since(api, name, since, pool or run_watch.WORK_POOL):
+        if not run_watch.worker_seen_since(api, name, since, pool):
             raise Unwell(f"The server has not heard of {name} lately. Fix: see the worker's log.")
     return 0
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 from aegis_lib.errors import PermanentFailure
 from deployments.api import NotFound, PrefectApi
-from deployments.catalogue import WORK_POOL
 from deployments.catalogue.model import Job
-from deployments.docker_pool.work_pool import DOCKER_POOL, DOCKER_POOL_TYPE
+from deployments.docker_pool.work_pool import DOCKER_POOL_TYPE
+from deployments.pools import DOCKER_POOL, WORK_POOL
 
 
 def pools(api: PrefectApi, choice: Literal["aegis", "docker"], jobs: Iterable[Job]) -> dict[str, str]:

@@ -12,10 +12,7 @@ from copy import deepcopy
 from typing import Any
 
 from aegis_lib.outcome import Frozen
-from deployments.compose.names import DOCKER_POOL
 from deployments.work_pool import TEMPLATE_FILE
-
-__all__ = ["DOCKER_POOL", "RunContainer", "job_template", "job_variables", "run_container"]
 
 DOCKER_POOL_TYPE = "docker"
 IMAGE_PROJECT = "/app"

@@ -19,12 +19,12 @@ from deployments.api import NotFound, PrefectApi
 from deployments.compose.names import DOCKER_WORKER_NAME
 from deployments.compose.parts import api_secret, become_prefect, insist, say
 from deployments.docker_pool.work_pool import (
-    DOCKER_POOL,
     DOCKER_POOL_TYPE,
     Template,
     job_template,
     run_container,
 )
+from deployments.pools import DOCKER_POOL
 
 _OWN_NETWORK = "pool-engine"
 _DESCRIPTION = "Runs of Aegis jobs, each in a container of its own."
