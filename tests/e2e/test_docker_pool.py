@@ -1,0 +1,132 @@
+"""Jobs on the Docker pool of docker-compose.yml: each run a container, with all that holds on the other pool.
+
+One stack serves all tests, which therefore stand in the order in which they run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from deployments.pools import DOCKER_POOL, WORK_POOL
+from tests import compose_stack
+from tests.compose_stack import ComposeStack
+from tests.docker_boxes import docker_client
+from tests.waiting import wait_until
+
+__all__ = ["docker_client"]  # a fixture
+
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("as_root")]
+
+ON_DOCKER = ("health_check", "docker_health_check")
+PROFILE = ("--profile", "docker-pool")
+
+
+@pytest.fixture(scope="module")
+def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
+    compose_stack.command()
+    compose_stack.require_base_images()
+    compose_stack.build_image()
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="aegis-pool-") as place:
+        found = ComposeStack(docker_client, Path(place))
+        try:
+            found.up()
+            yield found
+        finally:
+            found.compose(*PROFILE, "down", "--volumes", "--remove-orphans", "--timeout", "5")
+            found.down()
+
+
+def deployment(stack: ComposeStack, job: str = "health_check") -> dict[str, Any]:
+    name = job.replace("_", "-")
+    return dict(stack.api.get(f"/deployments/name/{name}/{name}"))
+
+
+def healthy(stack: ComposeStack) -> bool:
+    found = stack.containers().get("docker-worker", {})
+    return bool(found and found["State"].get("Health", {}).get("Status") == "healthy")
+
+
+def test_without_its_worker_the_pool_is_not_there_and_deploy_says_what_to_do(stack: ComposeStack) -> None:
+    refused = stack.aegis("deploy", "--pool", "docker")
+    assert refused.returncode != 0
+    assert "docker-compose --profile docker-pool up -d docker-worker" in refused.stderr
+    assert deployment(stack)["work_pool_name"] == WORK_POOL
+
+
+def test_chosen_jobs_go_to_the_pool_and_a_plain_deploy_keeps_them_there(stack: ComposeStack) -> None:
+    started = stack.compose(*PROFILE, "up", "-d", "docker-worker")
+    assert started.returncode == 0, started.stderr
+    wait_until(lambda: healthy(stack), description="the docker-worker", timeout_seconds=120, every_seconds=1)
+    done = stack.aegis("deploy", "--pool", "docker", *ON_DOCKER)
+    assert done.returncode == 0, done.stderr
+    assert f"~ health-check/health-check: work_pool_name: {WORK_POOL} -> {DOCKER_POOL}" in done.stdout
+    assert stack.aegis("deploy").returncode == 0
+    pools = {job: deployment(stack, job)["work_pool_name"] for job in (*ON_DOCKER, "missed_runs")}
+    assert pools == {**dict.fromkeys(ON_DOCKER, DOCKER_POOL), "missed_runs": WORK_POOL}
+
+
+def test_a_run_is_a_closed_container_without_a_secret_in_its_settings(stack: ComposeStack) -> None:
+    run = stack.scheduler.run_job("health_check")
+
+    def of_run() -> dict[str, Any] | None:
+        for item in stack.client.containers(filters={"label": [f"io.prefect.flow-run-id={run.id}"]}):
+            return dict(stack.client.inspect_container(item["Id"]))
+        return None
+
+    container = wait_until(of_run, description="its container", timeout_seconds=60, every_seconds=0.1)
+    secret = stack.inside("server", "cat", "/run/aegis/secrets/PREFECT_API_AUTH_STRING").stdout.strip()
+    assert secret
+    assert secret not in str(container)
+    host = container["HostConfig"]
+    assert (host["ReadonlyRootfs"], host["CapDrop"], host["AutoRemove"]) == (True, ["ALL"], True)
+    assert host["Memory"] == 512 * 1024 * 1024
+    assert not any("docker.sock" in str(mount) for mount in container["Mounts"])
+    assert not any(name.endswith("pool-engine") for name in container["NetworkSettings"]["Networks"])
+    ended = wait_until(
+        lambda: (seen := stack.scheduler.runs.find(run.id)).final and seen,
+        description="health_check to end", timeout_seconds=90, every_seconds=0.5,
+    )  # fmt: skip
+    assert str(ended.outcome) == "Completed"
+    wait_until(lambda: of_run() is None, description="its container to be gone", timeout_seconds=30)
+
+
+def test_outcomes_and_the_way_to_containers_hold_there_too(stack: ComposeStack) -> None:
+    assert stack.outcome_of("docker_health_check") in {"Completed", "NoInput"}
+
+
+def test_of_runs_that_piled_up_while_its_worker_was_away_one_at_most_is_started(stack: ComposeStack) -> None:
+    job = deployment(stack)["id"]
+    stack.compose(*PROFILE, "stop", "docker-worker")
+    stack.api.patch(f"/work_pools/{DOCKER_POOL}", {"is_paused": True})
+    now = datetime.now(UTC)
+    window = {
+        "start_time": (now - timedelta(minutes=61)).isoformat(),
+        "end_time": (now - timedelta(minutes=21)).isoformat(),
+        "max_runs": 100,
+    }
+    stack.api.post(f"/deployments/{job}/schedule", window)
+    late = f"deployment_id = '{job}' AND expected_start_time < '{(now - timedelta(minutes=20)).isoformat()}'"
+    stack.sql("prefect", f"UPDATE flow_run SET auto_scheduled = true WHERE {late}")
+    assert int(stack.sql("prefect", f"SELECT count(*) FROM flow_run WHERE {late}")[0]) == 8
+    stack.api.patch(f"/work_pools/{DOCKER_POOL}", {"is_paused": False})
+    stack.compose(*PROFILE, "start", "docker-worker")
+    left = f"SELECT count(*) FROM flow_run WHERE {late} AND state_type NOT IN ('CANCELLED', 'COMPLETED')"
+    wait_until(lambda: stack.sql("prefect", left) == ["0"], description="an end of all", timeout_seconds=180)
+    names = stack.sql("prefect", f"SELECT state_name, count(*) FROM flow_run WHERE {late} GROUP BY 1")
+    assert "Completed" not in str(names), "all of them were too late"
+    assert any(row.startswith("Misfired") for row in names), names
+
+
+def test_the_way_back_is_one_command(stack: ComposeStack) -> None:
+    assert stack.aegis("deploy", "--pool", "aegis").returncode == 0
+    assert deployment(stack)["work_pool_name"] == WORK_POOL
+    assert stack.outcome_of("health_check") == "Completed"
+    assert stack.outcome_of("missed_runs") == "Completed"
+    assert stack.answer("ledger", "--since", "1h")["problem"] is None
