@@ -35,6 +35,7 @@ def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
     compose_stack.build_image()
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="aegis-pool-") as place:
         found = ComposeStack(docker_client, Path(place))
+        (found.config / "aegis.yaml").write_text("containers:\n  only_label: aegis.of-this-test\n")
         try:
             found.up()
             yield found
