@@ -8,8 +8,8 @@ project name and a port of its own and removed at the end.
 Cold start is from `up -d` on empty volumes, with the image built, to the end of the first run. Memory is
 what each container holds in its control group less cached files, ten seconds after the last run. An upgrade
 replaces every container of ours by another image across a full minute, while `alert_dispatch` is due each
-minute; lost is a tick that the ledger calls Missed, Outage or Misfired. A run's start is its time from Pending
-to Running: of a job on the Docker pool, and of one on the warm worker, in turn. The last line is JSON.
+minute; lost is a tick that the ledger calls Missed, Outage or Misfired. A run's start is its time from
+Pending to Running: of a job on the Docker pool and of one on the warm worker, in turn. The last line is JSON.
 """
 
 from __future__ import annotations
