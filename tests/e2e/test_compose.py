@@ -104,6 +104,10 @@ REFUSED = [
     ("get", "/v1.41/images/json"),
 ]
 
+COMPLETED_TWICE = (
+    "SELECT deployment_id, expected_start_time, count(*) FROM flow_run"
+    " WHERE auto_scheduled AND state_type = 'COMPLETED' GROUP BY 1, 2 HAVING count(*) > 1"
+)
 ASK = """
 import http.client, json, sys
 answers = []
@@ -332,6 +336,34 @@ def test_after_docker_kill_of_everything_all_comes_back_in_whatever_order_it_is_
     assert stack.outcome_of("health_check") == "Completed"
 
 
+def test_a_database_that_restarts_under_load_costs_no_run_and_no_effect(stack: ComposeStack) -> None:
+    runs = [stack.scheduler.run_job(job) for job in (*CORE, "alert_dispatch", "missed_runs")]
+    stack.compose("restart", "--timeout", "10", "postgres")
+    stack.wait_healthy()
+    for run in runs:
+        wait_until(
+            lambda run=run: stack.scheduler.runs.find(run.id).final,
+            description=f"{run.name} to end", timeout_seconds=240, every_seconds=1,
+        )  # fmt: skip
+    assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed")
+    assert stack.sql("prefect", COMPLETED_TWICE) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("POSTGRES_PORT", "five", "POSTGRES_PORT"),
+        ("AEGIS_LOG_LEVEL", "LOUD", "AEGIS_LOG_LEVEL"),
+        ("POSTGRES_HOST", "no-such-host", "no-such-host"),
+    ],
+)
+def test_a_wrong_line_of_env_is_named(stack: ComposeStack, variable: str, value: str, said: str) -> None:
+    set_so = f"{variable}={value}"
+    refused = stack.compose("run", "--rm", "-T", "--no-deps", "-e", set_so, "deploy", timeout_seconds=200)
+    assert refused.returncode != 0
+    assert said in refused.stdout + refused.stderr
+
+
 def test_an_upgrade_replaces_every_part_of_ours_and_runs_nothing_twice(stack: ComposeStack) -> None:
     before = stack.containers()
     stack.environment["AEGIS_IMAGE"] = compose_stack.build_next_image()
@@ -340,12 +372,7 @@ def test_an_upgrade_replaces_every_part_of_ours_and_runs_nothing_twice(stack: Co
     replaced = {service for service in after if after[service]["Image"] != before[service]["Image"]}
     assert replaced == {"secrets", "server", "deploy", "worker", "steward"}
     assert stack.outcome_of("health_check") == "Completed"
-    twice = stack.sql(
-        "prefect",
-        "SELECT deployment_id, expected_start_time, count(*) FROM flow_run"
-        " WHERE auto_scheduled AND state_type = 'COMPLETED' GROUP BY 1, 2 HAVING count(*) > 1",
-    )
-    assert twice == []
+    assert stack.sql("prefect", COMPLETED_TWICE) == []
 
 
 def test_nothing_of_all_this_is_lost_in_the_ledger(stack: ComposeStack) -> None:

@@ -1,6 +1,7 @@
 """Jobs on the Docker pool of docker-compose.yml: each run a container, with all that holds on the other pool.
 
-One stack serves all tests, which therefore stand in the order in which they run.
+One stack serves all tests, which therefore stand in the order in which they run. Its data volume is small:
+the last test fills it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("as_root")]
 
 ON_DOCKER = ("health_check", "docker_health_check")
 PROFILE = ("--profile", "docker-pool")
+SMALL_DATA = """
+volumes:
+  data:
+    driver_opts: {type: tmpfs, device: tmpfs, o: "size=8m,uid=10001,gid=10001,mode=0700"}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,10 @@ def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
     compose_stack.require_base_images()
     compose_stack.build_image()
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="aegis-pool-") as place:
-        found = ComposeStack(docker_client, Path(place))
+        override = Path(place) / "small-data.yml"
+        override.write_text(SMALL_DATA)
+        files = f"{compose_stack.PROJECT / 'docker-compose.yml'}:{override}"
+        found = ComposeStack(docker_client, Path(place), COMPOSE_FILE=files)
         (found.config / "aegis.yaml").write_text("containers:\n  only_label: aegis.of-this-test\n")
         try:
             found.up()
@@ -131,3 +140,12 @@ def test_the_way_back_is_one_command(stack: ComposeStack) -> None:
     assert stack.outcome_of("health_check") == "Completed"
     assert stack.outcome_of("missed_runs") == "Completed"
     assert stack.answer("ledger", "--since", "1h")["problem"] is None
+
+
+def test_a_full_data_volume_stops_no_job_and_is_named(stack: ComposeStack) -> None:
+    filled = stack.inside("worker", "sh", "-c", "cat /dev/zero > /var/lib/aegis/fill; echo full")
+    assert "No space left" in filled.stderr
+    outcomes = {job: stack.outcome_of(job) for job in ("health_check", "missed_runs", "memory_cleanup")}
+    assert set(outcomes.values()) <= {"Completed", "Degraded", "NoInput"}, outcomes
+    stack.inside("worker", "rm", "/var/lib/aegis/fill")
+    assert stack.outcome_of("health_check") == "Completed"
