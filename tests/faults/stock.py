@@ -84,7 +84,7 @@ class Stock:
         self.rig.worker("stock", "process")
 
     def _at_work(self) -> int | None:
-        """The process of the newest run that has begun, while it lives: RUNNING comes before the flow does."""
+        """The process of the newest run that has begun, while it lives; RUNNING comes before its flow."""
         begun = self.notes.begun()
         return begun[-1].pid if begun and psutil.pid_exists(begun[-1].pid) else None
 
