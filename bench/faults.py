@@ -45,8 +45,8 @@ def main() -> None:
     wanted = [fault for fault in FAULTS if fault.name in chosen]
     rows = run_all([fault for fault in wanted if fault.needs != "network"], open_plain)
     rows += run_all([fault for fault in wanted if fault.needs == "network"], stacks.apart)
-    stock_rows = [] if options.no_stock else stock.measure(options.stock_patience)
     show(rows)
+    stock_rows = [] if options.no_stock else stock.measure(options.stock_patience)
     for stock_row in stock_rows:
         print(stock_line(stock_row))
     print(json.dumps(summary(rows) | stock_summary(stock_rows)))

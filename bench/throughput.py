@@ -1,6 +1,6 @@
 """How many runs of a job that does nothing get through, and what a herd due in one second does.
 
-    python bench/throughput.py [--minutes 1] [--deployments 500] [--patience 75]
+    python bench/throughput.py [--minutes 1] [--deployments 500] [--patience 120]
 
 Ours and stock, each with a server of its own on embedded PostgreSQL and one worker. For so many minutes
 some runs are kept under way or waiting, and the completed ones are counted. Then that many deployments have
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Runs per minute, and a herd due in one second.")
     parser.add_argument("--minutes", type=float, default=1, help="of the sustained part, for each arm")
     parser.add_argument("--deployments", type=int, default=500)
-    parser.add_argument("--patience", type=float, default=75, help="seconds an arm gets for its herd")
+    parser.add_argument("--patience", type=float, default=120, help="seconds an arm gets for its herd")
     options = parser.parse_args()
     rates: dict[str, float] = {}
     herds: dict[str, Herd] = {}

@@ -54,6 +54,7 @@ class Rig:
         self.directory, self.port = directory, free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.api = PrefectApi(self.url)
+        self._feeders = [self.api]
         self.project = directory / "project"
         (self.project / "flows").mkdir(parents=True)
         self.flow("noop", FLOW)
@@ -185,8 +186,16 @@ class Rig:
         details = {"scheduled_time": due.isoformat()} if due else {}
         state = {"type": "SCHEDULED", "state_details": details}
         body = {"flow_id": flow, "deployment_id": deployment, "work_pool_name": pool, "state": state}
-        with ThreadPoolExecutor(feeders) as pool_of_feeders:
-            list(pool_of_feeders.map(lambda _: self.api.post("/flow_runs/", body), range(runs)))
+        while len(self._feeders) < feeders:
+            self._feeders.append(PrefectApi(self.url))  # a connection is not for several threads
+        shares = [range(number, runs, feeders) for number in range(feeders)]
+
+        def post(api: PrefectApi, share: range) -> None:
+            for _ in share:
+                api.post("/flow_runs/", body)
+
+        with ThreadPoolExecutor(feeders) as threads:
+            list(threads.map(post, self._feeders, shares))
 
     def finish(self, run: str, seconds: float = 120, every: float = 1.0) -> dict[str, Any]:
         """The run when it is over. Each question costs the server processor time."""

@@ -31,6 +31,14 @@ from aegis_lib.ledger.model import (
     ScheduleVersion,
     TickOutcome,
 )
+from aegis_lib.ledger.problems import (
+    CALM,
+    matched,
+    missed_problems,
+    outage_problems,
+    stale_problems,
+    stuck_problems,
+)
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
@@ -116,7 +124,7 @@ class _Pass:
         entries = policy.account(policy.due_ticks(versions, start, now), evidence, now)
         store.record([*entries, *late], now)
         cases = store.cases()
-        problems = policy.matched(self._problems(versions, cases, pauses, gaps), cases)
+        problems = matched(self._problems(versions, cases, pauses, gaps), cases)
         opened, over = self._tell(problems, cases)
         still_open = tuple(problem for problem in problems if not problem.over)
         self.state.set(CHECKED_KEY, iso(now))
@@ -162,15 +170,15 @@ class _Pass:
         since = min([self.now - _LOOK_BACK, *(case.since for case in cases if case.kind is Kind.MISSED)])
         in_force = {version.job_id for version in versions if version.until is None}
         # A job that was taken out of the catalogue is missed no more.
-        missed = [m for m in self.store.missed(since - _INSTANT, policy.CALM) if m.job_id in in_force]
+        missed = [m for m in self.store.missed(since - _INSTANT, CALM) if m.job_id in in_force]
         fresh = {v.job_id for v in versions if v.until is None and v.freshness_seconds is not None}
         asked = fresh | {tick.job_id for tick in missed if tick.calm_at is None}
         outputs = {job: self.history.newest_output(job, self.now) for job in sorted(asked)}
         return [
-            *policy.missed_problems(missed, outputs),
-            *policy.outage_problems(gaps, self.store.lost(since - _INSTANT)),
-            *policy.stuck_problems(j for j in self.store.turned_away(since) if j.job_id in in_force),
-            *policy.stale_problems(versions, outputs, pauses, gaps, self.now, self.config.maintenance),
+            *missed_problems(missed, outputs),
+            *outage_problems(gaps, self.store.lost(since - _INSTANT)),
+            *stuck_problems(j for j in self.store.turned_away(since) if j.job_id in in_force),
+            *stale_problems(versions, outputs, pauses, gaps, self.now, self.config.maintenance),
         ]
 
     def _tell(self, problems: Sequence[Problem], cases: Sequence[Case]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from aegis_lib import clock
 from tests.faults import catalogue
 from tests.faults.catalogue import TOIL
@@ -75,10 +77,16 @@ class Stock:
 
     def kill_worker_and_run(self) -> None:
         """End both at once, and start the worker again."""
+        run = self.rig.wait(self._at_work, "a run at work", 90, every=0.1)
         self.rig.stop_worker(_WORKER, signal.SIGKILL)
-        os.kill(self.notes.begun()[-1].pid, signal.SIGKILL)
+        os.kill(run, signal.SIGKILL)
         time.sleep(RESTART_SECONDS)
         self.rig.worker("stock", "process")
+
+    def _at_work(self) -> int | None:
+        """The process of the newest run that has begun, while it lives; RUNNING comes before its flow."""
+        begun = self.notes.begun()
+        return begun[-1].pid if begun and psutil.pid_exists(begun[-1].pid) else None
 
     def again(self, since: datetime, patience_seconds: float) -> float | None:
         """Seconds from `since` until a run began whose tick was due after it."""
