@@ -69,19 +69,23 @@ class Stock:
         wanted = {"state": {"type": {"any_": [state]}}}
         self.rig.wait(lambda: self.rig.runs(self.job, **wanted), f"a run in {state}", 180, every=0.2)
 
-    def restart_server(self) -> None:
-        """Stop the server in order, and start it again."""
+    def restart_server(self) -> datetime:
+        """Stop the server in order, and start it again; returns when it was stopped."""
+        since = clock.utcnow()
         self.rig.stop_server()
         time.sleep(RESTART_SECONDS)
         self.rig.start_server()
+        return since
 
-    def kill_worker_and_run(self) -> None:
-        """End both at once, and start the worker again."""
+    def kill_worker_and_run(self) -> datetime:
+        """End both at once, and start the worker again; returns when they were killed."""
         run = self.rig.wait(self._at_work, "a run at work", 90, every=0.1)
+        since = clock.utcnow()
         self.rig.stop_worker(_WORKER, signal.SIGKILL)
         os.kill(run, signal.SIGKILL)
         time.sleep(RESTART_SECONDS)
         self.rig.worker("stock", "process")
+        return since
 
     def _at_work(self) -> int | None:
         """The process of the newest run that has begun, while it lives; RUNNING comes before its flow."""
@@ -89,10 +93,10 @@ class Stock:
         return begun[-1].pid if begun and psutil.pid_exists(begun[-1].pid) else None
 
     def again(self, since: datetime, patience_seconds: float) -> float | None:
-        """Seconds from `since` until a run began whose tick was due after it."""
+        """Seconds from `since` until a run began whose tick was due after it; a worker may begin early."""
         deadline = time.monotonic() + patience_seconds
         while time.monotonic() < deadline:
-            found = [note.at for note in self.notes.begun() if note.due > since]
+            found = [note.at for note in self.notes.begun() if since < min(note.due, note.at)]
             if found:
                 return (min(found) - since).total_seconds()
             time.sleep(0.5)
@@ -126,8 +130,7 @@ def measure(patience_seconds: float) -> list[StockRow]:
             stock.in_state("RUNNING")
             stock.in_state("PENDING")  # of a later run: everything is warm
             stock.in_state(state)
-            since = clock.utcnow()
-            strike(stock)
+            since = strike(stock)
             again = stock.again(since, patience_seconds)
             waited = (clock.utcnow() - since).total_seconds()
             rows.append(StockRow(name, again, waited, stock.outcomes(since)))

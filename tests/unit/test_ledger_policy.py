@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -29,21 +29,7 @@ from aegis_lib.ledger.model import (
 )
 from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.schedule import CronSchedule, IntervalSchedule
-
-NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-EVERY_FIVE = IntervalSchedule(
-    slug="often", interval_seconds=300, anchor_date=datetime(2025, 1, 1, tzinfo=UTC)
-)
-
-
-def version(**changes: Any) -> ScheduleVersion:
-    fields = {
-        "job_id": "site_check", "slug": "often", "schedule": EVERY_FIVE, "grace_seconds": 300,
-        "longest_run_seconds": 510, "since": NOON - 24 * HOUR,
-    }  # fmt: skip
-    return ScheduleVersion.model_validate({**fields, **changes})
+from tests.ledger_values import HOUR, MINUTE, NOON, version
 
 
 def tick(**changes: Any) -> Tick:
