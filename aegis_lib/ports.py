@@ -41,6 +41,7 @@ from aegis_lib.ledger.model import (
     TurnedAway,
 )
 from aegis_lib.ledger.model import Problem as LedgerProblem
+from aegis_lib.llm.model import A, Answer, Question
 from aegis_lib.memory.model import Deleted, Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
@@ -544,3 +545,17 @@ class LedgerStore(Protocol):
 
     def forget(self, before: datetime) -> None:
         """Forget what is older."""
+
+
+class LanguageModel(Protocol):
+    """Answers questions in a given form. What it answers is data of that form, never a command."""
+
+    def ask(self, question: Question[A]) -> Answer[A]:
+        """The answer of the first provider that gives one.
+
+        Raises:
+            NotConfigured: no provider is set.
+            BudgetSpent: the tokens of the job, or of all jobs, are used up for today.
+            DependencyUnavailable: no provider answered in time; or the database, which keeps the limits.
+            PermanentFailure: a provider answered, but nothing valid, also when asked again.
+        """

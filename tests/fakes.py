@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel
+
 from aegis_lib.alerts import policy
 from aegis_lib.alerts.model import (
     Alert,
@@ -42,6 +44,9 @@ from aegis_lib.digest.model import (
 )
 from aegis_lib.health.model import Flushed, Outage, Stage
 from aegis_lib.ledger.model import ScheduledRun, ServerJob
+from aegis_lib.llm.model import A
+from aegis_lib.llm.model import Answer as ModelAnswer
+from aegis_lib.llm.model import Question as ModelQuestion
 from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Deleted, Episode, Importance, NewEpisode
 from aegis_lib.tasks.model import NewTask, Task, TaskStatus
 
@@ -1210,3 +1215,22 @@ class FakeScheduledRuns:
     def _check(self) -> None:
         if self.broken is not None:
             raise self.broken
+
+
+# --- language model ---
+
+
+class FakeLanguageModel:
+    """Answers in order what `answers` holds; an exception there is raised. `asked` are the questions."""
+
+    def __init__(self, *answers: BaseModel | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[ModelQuestion[Any]] = []
+
+    def ask(self, question: ModelQuestion[A]) -> ModelAnswer[A]:
+        self.asked.append(question)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, question.answer)
+        return ModelAnswer(value=answer, provider="fake", model="fake", input_tokens=1, output_tokens=1)

@@ -19,7 +19,7 @@ IO_LIBRARIES = (
     "apprise",
     "requests",
 )
-AREAS = ("memory", "health", "containers", "digest", "alerts", "tasks", "ledger")
+AREAS = ("memory", "health", "containers", "digest", "alerts", "tasks", "ledger", "llm")
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
 FORBIDDEN = {
