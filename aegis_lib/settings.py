@@ -269,11 +269,17 @@ class DockerSettings(Settings):
 
 
 class DiscordSettings(Settings):
-    """Discord, as a bot (`DISCORD_BOT_TOKEN` and channel ids) or by an incoming webhook."""
+    """Discord, as a bot (`DISCORD_BOT_TOKEN` and channel ids) or by an incoming webhook.
+
+    `DISCORD_ALLOWED_USERS` are the ids of the people whose commands in `DISCORD_TASKS_CHANNEL` are obeyed,
+    separated by commas or spaces; empty means nobody.
+    """
 
     bot_token: SecretStr | None = Field(default=None, validation_alias="discord_bot_token")
     alerts_channel: str | None = Field(default=None, validation_alias="discord_alerts_channel")
     journal_channel: str | None = Field(default=None, validation_alias="discord_journal_channel")
+    tasks_channel: str | None = Field(default=None, validation_alias="discord_tasks_channel")
+    allowed_users: str = Field(default="", validation_alias="discord_allowed_users")
     webhook_url: SecretStr | None = Field(default=None, validation_alias="discord_webhook_url")
     api_url: str = Field(default="https://discord.com/api/v10", validation_alias="discord_api_url")
 

@@ -1,4 +1,4 @@
-"""One HTTP request to a chat service, bounded in time and size. Knows no service's protocol.
+"""One HTTP request to a service of somebody else, bounded in time and size. Knows no service's protocol.
 
 What httpx raises is turned into our errors here, without the address: it may contain a token. httpx's tree:
 `TimeoutException` and `NetworkError` below `TransportError` are transient; an address it cannot use is a
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aegis_lib.adapters.notify.secrecy import redact
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
+from aegis_lib.web.secrecy import redact
 
 TIMEOUT_SECONDS = 10.0
 LARGEST_REPLY_BYTES = 1_000_000
@@ -71,7 +71,7 @@ class Answer:
 
 
 def connect() -> httpx.Client:
-    """A client for all channels of one notifier. It follows no redirect, so no token travels elsewhere."""
+    """A client for all requests of one caller. It follows no redirect, so no token travels elsewhere."""
     return httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
 
 
@@ -99,16 +99,18 @@ def check_address(setting: str, address: str) -> str:
     return address.rstrip("/")
 
 
-def post(
+def send(
     client: httpx.Client,
+    method: str,
     url: str,
     *,
     system: str,
-    json: Mapping[str, Any],
+    json: Mapping[str, Any] | None = None,
+    params: Mapping[str, str | int] | None = None,
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
-    """Send JSON and read the whole answer within `timeout_seconds` overall, whatever its status.
+    """Send a request, with JSON where given, and read the whole answer within `timeout_seconds` overall, whatever its status.
 
     Raises:
         DependencyUnavailable: no connection, no answer in time, or an endless one.
@@ -117,7 +119,9 @@ def post(
     deadline = time.monotonic() + timeout_seconds
     sent_headers = {"user-agent": user_agent(), **(headers or {})}
     try:
-        with client.stream("POST", url, json=json, headers=sent_headers, timeout=timeout_seconds) as response:
+        with client.stream(
+            method, url, json=json, params=params, headers=sent_headers, timeout=timeout_seconds
+        ) as response:
             body = b""
             for piece in response.iter_bytes():
                 body += piece
