@@ -596,6 +596,9 @@ class ApprovalStore(Protocol):
     def suppress(self, entry: Suppression, move: Move) -> bool:
         """Never write to an address again, and reject what waits for it; False when it was listed before."""
 
+    def reject_suppressed(self, move: Move, now: datetime) -> list[Approval]:
+        """Reject what is meant for somebody who has unsubscribed, and came in at the same moment."""
+
     def suppressions(self, limit: int) -> list[Suppression]:
         """Addresses that are never written to, the newest first."""
 
@@ -616,7 +619,7 @@ class ApprovalStore(Protocol):
     ) -> Approval | None:
         """Be the one to send it; None also when `limit` were sent in the 24 hours before `now`.
 
-        A Message-ID that it has from an earlier attempt stays.
+        It counts as an attempt. A Message-ID that it has from an earlier one stays.
         """
 
     def hand_over(self, number: int, claim: str, digest: str, now: datetime) -> bool:
@@ -639,10 +642,11 @@ class ApprovalStore(Protocol):
         problem: str = "",
         reply: str = "",
         next_attempt_at: datetime | None = None,
+        uncounted: bool = False,
     ) -> Approval | None:
         """How an attempt ended. With `claim`, only where that claim holds.
 
-        With `next_attempt_at` the attempt counts; without it, it is as if it had not been.
+        `uncounted`: it was no attempt, because the mail server was not even reached.
         """
 
     def untold(self, limit: int) -> list[Approval]:

@@ -75,5 +75,6 @@ def is_over(approval: Approval, now: datetime) -> bool:
 
 
 def wait_before(attempt: int) -> timedelta:
-    """How long to wait after refusal number `attempt` (1 or more): 5 min, 20 min, 80 min, 320 min, then 6 h."""
-    return min(FIRST_WAIT * 4 ** min(attempt - 1, 8), LONGEST_WAIT)
+    """How long to wait after attempt number `attempt` (1 or more): 5, 20, 80, 320, then 360 minutes."""
+    factor: int = 4 ** min(attempt - 1, 8)
+    return min(FIRST_WAIT * factor, LONGEST_WAIT)

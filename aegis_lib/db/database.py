@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
+from aegis_lib.db.approvals import ApprovalStore
 from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.memory import EpisodicMemory
@@ -65,6 +66,10 @@ class Database:
     @cached_property
     def alerts(self) -> Outbox:
         return Outbox(Queries(self.connection, "alerts"), self.state)
+
+    @cached_property
+    def approvals(self) -> ApprovalStore:
+        return ApprovalStore(Queries(self.connection, "approvals"))
 
     @cached_property
     def ledger(self) -> LedgerStore:
