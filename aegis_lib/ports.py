@@ -51,7 +51,21 @@ from aegis_lib.ledger.model import (
     TurnedAway,
 )
 from aegis_lib.ledger.model import Problem as LedgerProblem
-from aegis_lib.llm.model import A, Answer, Question
+from aegis_lib.llm.model import A, Answer, Asked, NoReply, Question, Refusal, Reply, Request, Told, Turn
+from aegis_lib.mail.model import (
+    Category,
+    Correction,
+    CorrectionSource,
+    Decided,
+    Draft,
+    DraftStanding,
+    Folders,
+    Mail,
+    MailKey,
+    OpenedFolder,
+    Reading,
+    Standing,
+)
 from aegis_lib.memory.model import Deleted, Episode, Importance
 from aegis_lib.tasks.model import Task, TaskStatus
 
@@ -568,7 +582,45 @@ class LanguageModel(Protocol):
             BudgetSpent: the tokens of the job, or of all jobs, are used up for today.
             DependencyUnavailable: no provider answered in time; or the database, which keeps the limits.
             PermanentFailure: a provider answered, but nothing valid, also when asked again.
+            Misconfigured: every provider refuses us because of a setting, which is named.
         """
+
+
+class ModelProvider(Protocol):
+    """One provider of a language model. It asks once: no second try, no other provider, no checking."""
+
+    @property
+    def name(self) -> str:
+        """What settings and records call it."""
+
+    @property
+    def model(self) -> str:
+        """The model that it is asked for."""
+
+    def ask(self, request: Request, timeout_seconds: float) -> Reply | NoReply:
+        """Send the request and wait at most so long for the whole answer."""
+
+
+class ModelLedger(Protocol):
+    """What all processes share about requests to language models. See `db.language_models`."""
+
+    def ask(self, asked: Asked, day_budget: int, job_budget: int, now: datetime) -> int | Refusal:
+        """Set tokens aside and write the request down; its number, or which budget has too few left."""
+
+    def tell(self, number: int, told: Told, now: datetime) -> None:
+        """Write down what became of a request, and give back the tokens that it did not use. Twice is once."""
+
+    def claim_turn(self, provider: str, per_minute: int, now: datetime) -> Turn:
+        """Claim one request to a provider, or say when the next may be claimed."""
+
+    def answered(self, provider: str, now: datetime) -> None:
+        """The provider answers: nothing is held against it any more."""
+
+    def failed(self, provider: str, problem: str, hold_until: datetime | None) -> None:
+        """The provider gave no answer; until then nobody should ask it."""
+
+    def forget(self, before: datetime, keep: int) -> None:
+        """Delete requests that are older, and all but the newest `keep`."""
 
 
 class ApprovalStore(Protocol):
@@ -670,3 +722,125 @@ class MailSender(Protocol):
             Misconfigured: it refuses our login, our certificate check or our sender.
             Exception: whatever `hand_over` raises; the mail server does not have the mail then.
         """
+
+
+class Mailbox(Protocol):
+    """One account's mail. Nothing here deletes a mail, and reading one does not mark it as read.
+
+    Every method raises DependencyUnavailable when the server does not answer or the connection is lost,
+    Misconfigured when a folder that was named does not exist, and MailboxRefused when the server says no.
+    """
+
+    @property
+    def account(self) -> str:
+        """The account, as `user@server`."""
+
+    def folders(self) -> Folders:
+        """The folders that are there, as configured or as the server says which is which."""
+
+    def open(self, folder: str, *, read_only: bool = False) -> OpenedFolder:
+        """Open a folder; the methods below are about the one that is open."""
+
+    def waiting(self) -> list[int]:
+        """The uids of mails that are unread, not deleted and not marked as handled; the newest first."""
+
+    def marked(self, keyword: str, since: datetime) -> list[int]:
+        """The uids of mails with that keyword that arrived since about then; the newest first."""
+
+    def read(self, uids: Sequence[int]) -> Reading:
+        """These mails, each as far as its bounds go; at most 500 at a time."""
+
+    def mark(self, uids: Sequence[int], add: Sequence[str], remove: Sequence[str] = ()) -> None:
+        """Put flags and keywords on mails, and take some away; uids that are gone are no error."""
+
+    def move(self, uids: Sequence[int], folder: str) -> dict[int, MailKey]:
+        """Put mails into another folder in one step; where each is now, as far as the server tells.
+
+        Raises:
+            MailboxRefused: the server cannot move in one step, or there is no room or no such folder.
+        """
+
+    def sent_ids(self, folder: str, since: datetime) -> frozenset[str]:
+        """The message ids of what that folder received since about then, at most 5,000; opens it to read."""
+
+    def drafts(self, folder: str) -> list[Draft]:
+        """The newest 1,000 drafts; opens that folder to read."""
+
+
+class MailStore(Protocol):
+    """Which mails were claimed, what was decided, where they lie, and what readers corrected.
+
+    Every method raises DependencyUnavailable without its database.
+    """
+
+    def exclusive(self, account: str) -> AbstractContextManager[bool]:
+        """Be the one run that handles this account; False when another one is. Freed when the holder dies."""
+
+    def known(self, account: str, folder: str, uidvalidity: int, uids: Sequence[int]) -> dict[int, Standing]:
+        """What is known of the mails at these places."""
+
+    def unfinished(self, account: str) -> list[tuple[Standing, MailKey]]:
+        """Mails that a run claimed and did not finish, and where they were last seen; at most 1,000."""
+
+    def claim(self, account: str, mails: Mapping[str, Sequence[Mail]], now: datetime) -> dict[str, Standing]:
+        """Claim mails by their identities, and keep where each lies; what is known of each from now on.
+
+        One that is finished stays so. One that was claimed before counts one more attempt.
+        """
+
+    def decide(self, account: str, decided: Sequence[Decided], now: datetime, *, keep_text: bool) -> None:
+        """Keep decisions, each once: one that was kept before stays."""
+
+    def moving(self, ids: Sequence[int], places: Sequence[MailKey]) -> None:
+        """These mails, which lie there, are about to be moved."""
+
+    def finish(
+        self,
+        account: str,
+        ids: Sequence[int],
+        now: datetime,
+        *,
+        moved: Mapping[int, MailKey] | None = None,
+        problem: str | None = None,
+    ) -> None:
+        """These mails are done; `moved` says where they are now, `problem` what could not be done."""
+
+    def correct(
+        self,
+        mail_id: int,
+        category: Category,
+        source: CorrectionSource,
+        now: datetime,
+        place: MailKey | None = None,
+    ) -> bool:
+        """Keep a reader's correction; False when the mail counts as that already."""
+
+    def unlearned(self, account: str, limit: int) -> list[Correction]:
+        """Corrections that the classifier has not learned from, the oldest first."""
+
+    def classifier(self, account: str) -> str | None:
+        """The state of the classifier, as JSON; None before its first lesson."""
+
+    def learn(
+        self,
+        account: str,
+        correction_ids: Sequence[int],
+        update: Callable[[str | None, frozenset[int]], str],
+        now: datetime,
+    ) -> int:
+        """Change the state of the classifier, for corrections that it has not learned from: how many.
+
+        `update` gets the state as it is and which of the corrections are new; all or nothing is kept.
+        """
+
+    def reminders(self, account: str) -> dict[str, DraftStanding]:
+        """What is known of drafts, by identity."""
+
+    def claim_reminder(self, account: str, identities: Sequence[str], key: str, now: datetime) -> None:
+        """Somebody is about to be reminded of these drafts, by the message of that key."""
+
+    def reminded(self, account: str, key: str, now: datetime) -> None:
+        """The message of that key is out."""
+
+    def forget_drafts(self, account: str, keep: Sequence[str]) -> None:
+        """Forget every draft but these."""

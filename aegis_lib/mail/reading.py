@@ -238,9 +238,11 @@ def _shown(text: str, html: bool) -> str:
 
 
 def _payload(part: Message) -> bytes:
-    payload = part.get_payload()
-    text = payload if isinstance(payload, str) else ""
-    return _unwrapped(text.encode("utf-8", "surrogateescape"), str(part.get("content-transfer-encoding", "")))
+    encoding = str(part.get("content-transfer-encoding", ""))
+    if encoding.strip().lower() == "base64":  # the library's own decoder gives up on what is cut off
+        return _unwrapped(str(part.get_payload()).encode("ascii", "replace"), encoding)
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
 
 
 def _unwrapped(body: bytes, encoding: str) -> bytes:
