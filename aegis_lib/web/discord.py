@@ -115,7 +115,7 @@ class Route:
     def __init__(
         self, system: str, limits: Limits, *, resource: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`resource` is what the limits of buckets are for, such as a channel; `system` names us in errors."""
+        """`resource` is what limits are counted for, such as a channel; `system` names us in errors."""
         self._system, self._limits, self._clock = system, limits, clock
         self._place = (resource, f"route of {id(self)}")  # until Discord tells the bucket
 

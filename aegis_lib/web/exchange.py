@@ -110,7 +110,7 @@ def send(
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> Answer:
-    """Send a request, with JSON where given, and read the whole answer within `timeout_seconds` overall, whatever its status.
+    """Send a request and read the whole answer within `timeout_seconds` overall, whatever its status.
 
     Raises:
         DependencyUnavailable: no connection, no answer in time, or an endless one.
