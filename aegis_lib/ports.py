@@ -608,7 +608,7 @@ class ModelLedger(Protocol):
         """Set tokens aside and write the request down; its number, or which budget has too few left."""
 
     def tell(self, number: int, told: Told, now: datetime) -> None:
-        """Write down what became of a request, and give back the tokens that it did not use. Twice is once."""
+        """Write down what became of a request, and give back tokens that it did not use. Twice is once."""
 
     def claim_turn(self, provider: str, per_minute: int, now: datetime) -> Turn:
         """Claim one request to a provider, or say when the next may be claimed."""

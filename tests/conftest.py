@@ -29,8 +29,12 @@ _OURS = (
     "TELEGRAM_",
     "DOCKER_HOSTS",
     "OLLAMA_",
+    "ZAI_",
+    "CLAUDE_",
+    "ANTHROPIC_",
     "ALERT_URLS",
     "HEARTBEAT_",
+    "EMAIL_",
 )
 _KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
 

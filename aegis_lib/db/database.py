@@ -23,6 +23,7 @@ from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.approvals import ApprovalStore
 from aegis_lib.db.digests import DigestStore
+from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
@@ -74,6 +75,10 @@ class Database:
     @cached_property
     def ledger(self) -> LedgerStore:
         return LedgerStore(Queries(self.connection, "ledger"))
+
+    @cached_property
+    def language_models(self) -> ModelLedger:
+        return ModelLedger(Queries(self.connection, "language_models"))
 
     @cached_property
     def strikes(self) -> StrikeStore:
