@@ -393,9 +393,9 @@ class OllamaSettings(Settings):
 class ImapSettings(Settings):
     """The mailbox. `EMAIL_IMAP_HOST` and `EMAIL_IMAP_USER`, and a password or an OAuth2 access token.
 
-    `EMAIL_IMAP_SECURITY` is `tls`, `starttls`, or `plain` for a server on this machine. Without
-    `EMAIL_IMAP_PORT` it is 993, or 143 where the connection begins unencrypted. Instead of an access token, which
-    lasts an hour, `EMAIL_OAUTH_REFRESH_TOKEN` and `EMAIL_OAUTH_CLIENT_ID` (where the provider asks for it,
+    `EMAIL_IMAP_SECURITY` is `tls`, `starttls`, or `plain` for a server on this machine. The port is 993, or
+    143 where the connection begins unencrypted. Instead of an access token, which lasts an hour,
+    `EMAIL_OAUTH_REFRESH_TOKEN` and `EMAIL_OAUTH_CLIENT_ID` (where the provider asks for it,
     `EMAIL_OAUTH_CLIENT_SECRET`) get one from `EMAIL_OAUTH_TOKEN_URL` for each run. Time-outs are in seconds.
     """
 
