@@ -90,7 +90,7 @@ def test_the_configuration_does_not_change() -> None:
         (
             "zzz: 1\n",
             "aegis.yaml:1: unknown key 'zzz' at the top. "
-            "Known keys: alerts, containers, digest, health, ledger, memory.",
+            "Known keys: alerts, approvals, containers, digest, email, health, ledger, llm, memory.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
@@ -251,7 +251,7 @@ def test_every_key_of_the_example_has_a_comment() -> None:
 
 def test_what_the_example_has_commented_out_is_right_too() -> None:
     text = EXAMPLE.read_text()
-    for default in ("  rules: []\n", "  quiet_hours: null\n", "  maintenance: []\n"):
+    for default in ("  rules: []\n", "  quiet_hours: null\n", "  maintenance: []\n", "  jobs: {}\n"):
         text = text.replace(default, "")
     enabled = re.sub(r"(?m)^( *)#(?=\S|  )(?! yaml)", r"\1", text)
     assert enabled != text
@@ -259,6 +259,7 @@ def test_what_the_example_has_commented_out_is_right_too() -> None:
     assert parsed.alerts.quiet_hours is not None
     (rule,) = parsed.containers.rules
     assert set(type(rule).model_fields) == rule.model_fields_set
+    assert parsed.llm.jobs == {"email_triage": 300_000}
     (window,) = parsed.ledger.maintenance
     assert set(type(window).model_fields) == window.model_fields_set
 
