@@ -302,24 +302,27 @@ class SendResult(Frozen):
 
 
 class TendReport(Report):
-    """What was put in order before sending: how many expired, were abandoned, and were told to people."""
+    """What was put in order before sending, in numbers of proposals.
 
+    `markdown` lists what waits for a decision, where that list may have changed.
+    """
+
+    waiting: int = 0
     expired: int = 0
     abandoned: int = 0
     told: int = 0
+    markdown: str = ""
 
 
 class SendReport(Report):
     """One run of `send_approved`, in numbers of proposals; `held` were kept back by the daily limit."""
 
-    waiting: int = 0
     sent: int = 0
     later: int = 0
     refused: int = 0
     unclear: int = 0
     held: int = 0
     problems: tuple[str, ...] = ()
-    markdown: str = ""
 
 
 class DecisionReport(Report):

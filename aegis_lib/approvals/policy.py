@@ -74,6 +74,18 @@ def is_over(approval: Approval, now: datetime) -> bool:
     return approval.expires_at <= now
 
 
+def after_death(approval: Approval, config: ApprovalsConfig) -> tuple[Event, str]:
+    """What may be done with a mail whose sender died, and why.
+
+    Before it was handed over nobody else can have it; afterwards only a human can find out.
+    """
+    if approval.handed_over_at is not None:
+        return Event.LOST, "The process that sent it died before it heard the answer of the mail server."
+    if approval.attempts >= config.attempts:
+        return Event.REFUSED, f"Given up after {approval.attempts} attempts: the process that sent it died."
+    return Event.RELEASE, "The process that sent it died before the mail was handed over."
+
+
 def wait_before(attempt: int) -> timedelta:
     """How long to wait after attempt number `attempt` (1 or more): 5, 20, 80, 320, then 360 minutes."""
     factor: int = 4 ** min(attempt - 1, 8)

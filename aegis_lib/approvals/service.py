@@ -6,6 +6,7 @@ Each decision is one conditional statement of the store: who gets no row was too
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from aegis_lib.approvals import messages, policy
 from aegis_lib.approvals.model import (
@@ -83,6 +84,8 @@ def approve(
 ) -> Approval:
     """Let it be sent, by the next run of `send_approved`.
 
+    The same decision of the same person again changes nothing.
+
     Raises:
         UnknownApproval, ApprovalExpired, AlreadyDecided, ContentChanged: nothing has changed; says why.
         DependencyUnavailable: the database is away.
@@ -116,7 +119,14 @@ def _decide(
     decision = Decision(by=who, via=via, at=now, digest=found.content_digest, note=note.strip()[:1000])
     decided = store.decide(found.number, policy.MOVES[event], decision)
     if decided is None:
-        raise _too_late(find(store, found.number), now)
+        standing = find(store, found.number)
+        if (standing.state, standing.decided_by, standing.decided_via) == (
+            policy.MOVES[event].target,
+            who,
+            via,
+        ):
+            return standing  # the same person said the same before; a repeated command is no quarrel
+        raise _too_late(standing, now)
     log.info(
         "proposal_decided",
         number=decided.number,
@@ -136,14 +146,21 @@ def _too_late(approval: Approval, now: datetime) -> NotDecided:
 
 
 def decide(
-    store: ApprovalStore, number: int, event: Event, by: str, now: datetime, *, via: Via, note: str = ""
+    store: ApprovalStore,
+    number: int,
+    verdict: Literal["approve", "reject"],
+    by: str,
+    now: datetime,
+    *,
+    via: Via,
+    note: str = "",
 ) -> DecisionReport:
     """A decision as the result of a job: one that comes too late is a finding, not a failure.
 
     Raises:
         DependencyUnavailable: the database is away.
     """
-    act = approve if event is Event.APPROVE else reject
+    act = approve if verdict == "approve" else reject
     try:
         decided = act(store, number, by, now, via=via, note=note)
     except (UnknownApproval, NotDecided) as refused:
