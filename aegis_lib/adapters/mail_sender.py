@@ -16,7 +16,7 @@ import smtplib
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -135,11 +135,10 @@ class SmtpSender:
             )
         session = smtplib.SMTP(self._host, self._port, name, timeout=seconds)
         if self._settings.security == "starttls":
-            try:
+            with ExitStack() as undo:
+                undo.callback(session.close)
                 session.starttls(context=ssl.create_default_context())
-            except BaseException:
-                session.close()
-                raise
+                undo.pop_all()
         return session
 
     def _log_in(self, session: smtplib.SMTP) -> None:

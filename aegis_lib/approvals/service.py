@@ -80,18 +80,26 @@ def find(store: ApprovalStore, number: int) -> Approval:
 
 
 def approve(
-    store: ApprovalStore, number: int, by: str, now: datetime, *, via: Via = Via.CLI, note: str = ""
+    store: ApprovalStore,
+    number: int,
+    by: str,
+    now: datetime,
+    *,
+    via: Via = Via.CLI,
+    note: str = "",
+    seen: Approval | None = None,
 ) -> Approval:
     """Let it be sent, by the next run of `send_approved`.
 
-    The same decision of the same person again changes nothing.
+    `seen` is the proposal as it was shown to the person, where it was. The same decision of the same person
+    again changes nothing.
 
     Raises:
         UnknownApproval, ApprovalExpired, AlreadyDecided, ContentChanged: nothing has changed; says why.
         DependencyUnavailable: the database is away.
     """
     found = find(store, number)
-    if found.content_digest != found.digest:
+    if found.content_digest != found.digest or (seen and seen.content_digest != found.content_digest):
         raise ContentChanged(
             found, "was changed after it was proposed, so that it cannot be approved", "reject it."
         )
@@ -99,7 +107,13 @@ def approve(
 
 
 def reject(
-    store: ApprovalStore, number: int, by: str, now: datetime, *, via: Via = Via.CLI, note: str = ""
+    store: ApprovalStore,
+    number: int,
+    by: str,
+    now: datetime,
+    *,
+    via: Via = Via.CLI,
+    note: str = "",
 ) -> Approval:
     """Never let it be sent. Also takes back an approval, as long as the sending has not begun.
 

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Group
 from aegis_lib.errors import AegisError
 from deployments.cli import (
     alert_commands,
+    approval_commands,
     catalogue_commands,
     custom_commands,
     cutover_command,
@@ -78,6 +79,7 @@ for _place, (_command, _group) in enumerate(_COMMANDS):
 app.command(ledger_command.ledger, group=INSIGHT)
 for _part in (
     alert_commands.alerts,
+    approval_commands.approvals,
     insight_commands.strikes,
     insight_commands.memory,
     insight_commands.notify,
