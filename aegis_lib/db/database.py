@@ -22,6 +22,8 @@ from psycopg.rows import dict_row
 from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
 from aegis_lib.db.approvals import ApprovalStore
+from aegis_lib.db.commands import CommandStore
+from aegis_lib.db.container_cases import ContainerCases
 from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
@@ -79,6 +81,14 @@ class Database:
     @cached_property
     def language_models(self) -> ModelLedger:
         return ModelLedger(Queries(self.connection, "language_models"))
+
+    @cached_property
+    def commands(self) -> CommandStore:
+        return CommandStore(Queries(self.connection, "commands"))
+
+    @cached_property
+    def container_cases(self) -> ContainerCases:
+        return ContainerCases(self.strikes, self.alerts)
 
     @cached_property
     def strikes(self) -> StrikeStore:
