@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 
 from aegis_lib import config as config_file
+from aegis_lib.adapters.language_model import providers
 from aegis_lib.adapters.notify import fanout
 from aegis_lib.adapters.prefect_server import scheduled_runs
 from aegis_lib.config import AegisConfig
@@ -14,8 +16,9 @@ from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier, Outbox, ScheduledRunHistory
-from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
+from aegis_lib.llm.service import Models, Surroundings
+from aegis_lib.ports import EpisodicMemory, LanguageModel, Notifier, Outbox, ScheduledRunHistory
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings, secrets_in_use
 
 
 def config() -> AegisConfig:
@@ -65,3 +68,19 @@ def run_history() -> AbstractContextManager[ScheduledRunHistory]:
     known = {"url": mine.url, "auth_string": mine.auth_string}
     settings = PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
     return scheduled_runs.connect(settings)
+
+
+@contextmanager
+def language_model(job_id: str) -> Iterator[LanguageModel]:
+    """The language model for a job, within that job's budget. A job that asks nothing opens no connection.
+
+    Raises:
+        Misconfigured: a setting of a provider has a value that cannot work.
+    """
+    with ExitStack() as stack:
+        found = stack.enter_context(providers.connect())
+        opened = cache(lambda: stack.enter_context(database.connect(DatabaseSettings())))
+        around = Surroundings(
+            ledger=lambda: opened().language_models, memory=lambda: opened().memory, secrets=secrets_in_use
+        )
+        yield Models(job_id, found, config().llm, around)
