@@ -27,6 +27,7 @@ from aegis_lib.db.container_cases import ContainerCases
 from aegis_lib.db.digests import DigestStore
 from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
+from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -89,6 +90,10 @@ class Database:
     @cached_property
     def container_cases(self) -> ContainerCases:
         return ContainerCases(self.strikes, self.alerts)
+
+    @cached_property
+    def mail(self) -> MailStore:
+        return MailStore(Queries(self.connection, "mail"))
 
     @cached_property
     def strikes(self) -> StrikeStore:
