@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime, getaddresses
 
 from aegis_lib.approvals.model import Handover, Letter, SendResult, address
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, NotConfigured, PermanentFailure
@@ -90,6 +90,9 @@ class SmtpSender:
                 session.close()
         if not agreed:
             return SendResult(handover=Handover.WITHHELD)
+        if _broke_off(session):
+            session.close()
+            return SendResult(handover=Handover.LATER, said="It broke off before the mail was complete.")
         try:
             session.send(b".\r\n")
             code, said = session.getreply()
@@ -248,8 +251,9 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _sender(text: str) -> Address:
-    name, spec = parseaddr(text)
+    parsed = getaddresses([text])
     try:
+        name, spec = parsed[0] if len(parsed) == 1 else ("", text)
         local, _, domain = address(spec).rpartition("@")
         if not name.isprintable():
             raise ValueError("has a control character in its name")
@@ -311,6 +315,22 @@ def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return " ".join((error.strerror or str(error) or type(error).__name__).split())[:LONGEST_SAID_CHARACTERS]
+
+
+def _broke_off(session: smtplib.SMTP) -> bool:
+    """Whether the mail server hung up, or spoke, although it is our turn; asked without waiting."""
+    if session.sock is None:
+        return True
+    before = session.sock.gettimeout()
+    try:
+        session.sock.settimeout(0)
+        session.sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        session.sock.settimeout(before)
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _close(session: smtplib.SMTP | None) -> None:
