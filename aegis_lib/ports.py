@@ -755,8 +755,8 @@ class Mailbox(Protocol):
     def waiting(self) -> list[int]:
         """The uids of mails that are unread, not deleted and not marked as handled; the newest first."""
 
-    def marked(self, keyword: str, since: datetime) -> list[int]:
-        """The uids of mails with that keyword that arrived since about then; the newest first."""
+    def marked(self, keyword: str, since: datetime, *, seen: bool = False) -> list[int]:
+        """The uids of mails with that keyword that arrived since about then, only read ones where asked."""
 
     def read(self, uids: Sequence[int]) -> Reading:
         """These mails, each as far as its bounds go; at most 500 at a time."""
@@ -805,6 +805,18 @@ class MailStore(Protocol):
     def moving(self, ids: Sequence[int], places: Sequence[MailKey]) -> None:
         """These mails, which lie there, are about to be moved."""
 
+    def not_moved(self, ids: Sequence[int]) -> None:
+        """These mails were not moved after all."""
+
+    def place(self, account: str, places: Sequence[tuple[int, MailKey]], now: datetime) -> None:
+        """Keep where mails lie."""
+
+    def keep(self, account: str, ids: Sequence[int], finished_before: datetime, now: datetime) -> int:
+        """Readers left these mails as they were put: how many of them say so for the first time.
+
+        Not those that were finished later, were corrected, or on which nobody really decided.
+        """
+
     def finish(
         self,
         account: str,
@@ -822,7 +834,6 @@ class MailStore(Protocol):
         category: Category,
         source: CorrectionSource,
         now: datetime,
-        place: MailKey | None = None,
     ) -> bool:
         """Keep a reader's correction; False when the mail counts as that already."""
 

@@ -139,6 +139,10 @@ class MailStore:
                 uids=[place.uid for place in places],
             )
 
+    def not_moved(self, ids: Sequence[int]) -> None:
+        """These mails were not moved after all."""
+        self._queries.not_moved(ids=list(ids))
+
     def finish(
         self,
         account: str,
@@ -156,9 +160,9 @@ class MailStore:
             self._place(account, list((moved or {}).items()), now)
             self._queries.finish_mails(ids=list(ids), now=now, problem=said)
 
-    def place(self, account: str, places: Mapping[int, MailKey], now: datetime) -> None:
-        """Keep where these mails lie."""
-        self._place(account, list(places.items()), now)
+    def place(self, account: str, places: Sequence[tuple[int, MailKey]], now: datetime) -> None:
+        """Keep where mails lie."""
+        self._place(account, places, now)
 
     def _place(self, account: str, places: Sequence[tuple[int, MailKey]], now: datetime) -> None:
         unique = {(key.folder, key.uidvalidity, key.uid): mail_id for mail_id, key in places}
@@ -181,7 +185,6 @@ class MailStore:
         category: Category,
         source: CorrectionSource,
         now: datetime,
-        place: MailKey | None = None,
     ) -> bool:
         """Keep a reader's correction; False when the mail counts as that already."""
         with self._queries.transaction():
@@ -194,6 +197,13 @@ class MailStore:
                 mail_id=mail_id, category=category.value, priority=PRIORITIES[category], now=now
             )
         return True
+
+    def keep(self, account: str, ids: Sequence[int], finished_before: datetime, now: datetime) -> int:
+        """Readers left these mails as they were put: how many of them say so for the first time."""
+        kept = self._queries.keep_mails(
+            account=account, ids=list(ids), finished_before=finished_before, now=now
+        )
+        return int(kept)
 
     def unlearned(self, account: str, limit: int) -> list[Correction]:
         """Corrections that the classifier has not learned from, the oldest first."""
@@ -303,6 +313,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         attempts=row["attempts"],
         decision=decision,
         category=row["category"],
+        corrected_by=row["corrected_by"],
         move_to=row["move_to"],
         moved_from=moved_from,
         finished=row["finished_at"] is not None,

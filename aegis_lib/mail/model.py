@@ -194,11 +194,24 @@ class Reading(Frozen):
 # --- what is kept ---
 
 
+class CorrectionSource(StrEnum):
+    """How a reader said that a decision was wrong."""
+
+    MOVED = "moved"
+    """He moved the mail."""
+    KEYWORD = "keyword"
+    """He put the keyword of another category on it."""
+    COMMAND = "command"
+    """He typed `aegis mail correct`."""
+    KEPT = "kept"
+    """He read the mail and left it as it was: the decision was right."""
+
+
 class Standing(Frozen):
     """What is known of a mail: how far it has come, and what was decided.
 
     `move_to` is the folder that it is to be put into; `moved_from` the place from which it was moved there.
-    `category` is what it counts as: the decision, or the reader's correction of it.
+    `category` is what it counts as: the decision, or the reader's correction of it, made by `corrected_by`.
     """
 
     id: int
@@ -206,6 +219,7 @@ class Standing(Frozen):
     attempts: int = 1
     decision: Decision | None = None
     category: Category | None = None
+    corrected_by: CorrectionSource | None = None
     move_to: str | None = None
     moved_from: MailKey | None = None
     finished: bool = False
@@ -220,19 +234,8 @@ class Decided(Frozen):
     move_to: str | None = None
 
 
-class CorrectionSource(StrEnum):
-    """How a reader said that a decision was wrong."""
-
-    MOVED = "moved"
-    """He moved the mail."""
-    KEYWORD = "keyword"
-    """He put the keyword of another category on it."""
-    COMMAND = "command"
-    """He typed `aegis mail correct`."""
-
-
 class Correction(Frozen):
-    """A mail is of another category than was decided. `id` is the correction's, `mail_id` the mail's."""
+    """What the reader says a mail is. `id` is its own, `mail_id` the mail's; `was` is what it counted as."""
 
     id: int
     mail_id: int
@@ -241,13 +244,6 @@ class Correction(Frozen):
     source: CorrectionSource
     place: MailKey | None = None
     """Where the mail was last seen."""
-
-
-class Lesson(Frozen):
-    """A correction together with the mail, from which the classifier learns."""
-
-    correction: Correction
-    mail: Mail
 
 
 class Sorted(Frozen):
@@ -331,7 +327,8 @@ class EmailConfig(Frozen):
     (10 to 3000). Somebody is told of urgent mail that is not older than `urgent_hours` (1 to 8760), one by
     one for the first `urgent_per_run` (1 to 100) of a run; mail that asks for something becomes a task when
     it is not older than `task_days` (1 to 3650). Corrections are looked for among the mail of the last
-    `feedback_days` (1 to 365). The language model is asked about at most `model_per_run` mails (0 to 10000).
+    `feedback_days` (1 to 365); what was read and left as it was for `kept_days` (0 to 365) counts as right.
+    The language model is asked about at most `model_per_run` mails (0 to 10000).
     `keep_text`: the text of mail is kept in the table `email_cache`, not only its first 200 characters.
     """
 
@@ -346,6 +343,7 @@ class EmailConfig(Frozen):
     urgent_per_run: int = Field(default=10, ge=1, le=100)
     task_days: float = Field(default=14, ge=1, le=3_650)
     feedback_days: int = Field(default=30, ge=1, le=365)
+    kept_days: float = Field(default=3, ge=0, le=365)
     model_per_run: int = Field(default=50, ge=0, le=10_000)
     keep_text: bool = False
 

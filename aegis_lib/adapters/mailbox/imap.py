@@ -146,9 +146,11 @@ class ImapMailbox:
         """The uids of mails that are unread, not deleted and not marked as handled; the newest first."""
         return self._search("UNSEEN", "UNDELETED", "UNKEYWORD", HANDLED)
 
-    def marked(self, keyword: str, since: datetime) -> list[int]:
-        """The uids of mails with that keyword that arrived since about then; the newest first."""
-        return self._search("KEYWORD", keyword, "UNDELETED", "SINCE", _day(since))
+    def marked(self, keyword: str, since: datetime, *, seen: bool = False) -> list[int]:
+        """The uids of mails with that keyword that arrived since about then, only read ones where asked."""
+        return self._search(
+            "KEYWORD", keyword, "UNDELETED", "SINCE", _day(since), *(["SEEN"] if seen else [])
+        )
 
     def _search(self, *criteria: str) -> list[int]:
         if not self._opened.messages:

@@ -61,7 +61,7 @@ CREATE TABLE IF NOT EXISTS mail_corrections (
     category text NOT NULL
         CHECK (category IN ('urgent', 'action_required', 'informational', 'promotional', 'spam')),
     was text,
-    source text NOT NULL CHECK (source IN ('moved', 'keyword', 'command')),
+    source text NOT NULL CHECK (source IN ('moved', 'keyword', 'command', 'kept')),
     corrected_at timestamptz NOT NULL,
     learned_at timestamptz
 );

@@ -13,11 +13,12 @@ SELECT pg_advisory_unlock(hashtext('aegis:mail'), hashtext(:account::text));
 -- What is known of the mails at these places of a folder.
 SELECT p.uid, s.id, s.identity, s.attempts, s.decided_at, s.category AS decided, s.confidence, s.decided_by,
        s.reasons, s.scores, s.move_to, s.moved_from_folder, s.moved_from_uidvalidity, s.moved_from_uid,
-       s.finished_at, coalesce(c.category, s.category) AS category
+       s.finished_at, coalesce(c.category, s.category) AS category, c.source AS corrected_by
 FROM mail_places AS p
 JOIN mail_sorted AS s ON s.id = p.mail_id
 LEFT JOIN LATERAL (
-    SELECT category FROM mail_corrections WHERE mail_id = s.id ORDER BY id DESC LIMIT 1
+    SELECT category, source FROM mail_corrections
+    WHERE mail_id = s.id AND source <> 'kept' ORDER BY id DESC LIMIT 1
 ) AS c ON true
 WHERE p.account = :account AND p.folder = :folder AND p.uidvalidity = :uidvalidity
   AND p.uid = ANY (:uids::bigint[]);
@@ -26,7 +27,7 @@ WHERE p.account = :account AND p.folder = :folder AND p.uidvalidity = :uidvalidi
 -- Mails that a run claimed and did not finish, with the place where each was seen last.
 SELECT s.id, s.identity, s.attempts, s.decided_at, s.category AS decided, s.confidence, s.decided_by, s.reasons,
        s.scores, s.move_to, s.moved_from_folder, s.moved_from_uidvalidity, s.moved_from_uid, s.finished_at,
-       s.category, p.folder, p.uidvalidity, p.uid
+       s.category, NULL::text AS corrected_by, p.folder, p.uidvalidity, p.uid
 FROM mail_sorted AS s
 JOIN LATERAL (
     SELECT folder, uidvalidity, uid FROM mail_places
@@ -48,10 +49,11 @@ WHERE s.finished_at IS NULL;
 -- What is known of mails by identity.
 SELECT s.id, s.identity, s.attempts, s.decided_at, s.category AS decided, s.confidence, s.decided_by, s.reasons,
        s.scores, s.move_to, s.moved_from_folder, s.moved_from_uidvalidity, s.moved_from_uid, s.finished_at,
-       coalesce(c.category, s.category) AS category
+       coalesce(c.category, s.category) AS category, c.source AS corrected_by
 FROM mail_sorted AS s
 LEFT JOIN LATERAL (
-    SELECT category FROM mail_corrections WHERE mail_id = s.id ORDER BY id DESC LIMIT 1
+    SELECT category, source FROM mail_corrections
+    WHERE mail_id = s.id AND source <> 'kept' ORDER BY id DESC LIMIT 1
 ) AS c ON true
 WHERE s.account = :account AND s.identity = ANY (:identities::text[]);
 
@@ -114,6 +116,12 @@ FROM unnest(:ids::bigint[], :folders::text[], :uidvalidities::bigint[], :uids::b
     AS given (id, folder, uidvalidity, uid)
 WHERE s.id = given.id;
 
+-- name: not_moved!
+-- Mails were not moved after all.
+UPDATE mail_sorted
+SET moved_from_folder = NULL, moved_from_uidvalidity = NULL, moved_from_uid = NULL
+WHERE id = ANY (:ids::bigint[]);
+
 -- name: finish_mails!
 -- Mails are done; what could not be done is said.
 UPDATE mail_sorted SET finished_at = :now, problem = coalesce(:problem::text, problem)
@@ -130,6 +138,15 @@ LEFT JOIN LATERAL (
 WHERE s.id = :mail_id::bigint AND s.decided_at IS NOT NULL
   AND coalesce(c.category, s.category) <> :category::text
 RETURNING id;
+
+-- name: keep_mails!
+-- The reader left mails as they were put: a lesson that the decision was right, once for each.
+INSERT INTO mail_corrections (mail_id, category, was, source, corrected_at)
+SELECT s.id, s.category, s.category, 'kept', :now
+FROM mail_sorted AS s
+WHERE s.account = :account AND s.id = ANY (:ids::bigint[]) AND s.finished_at < :finished_before
+  AND s.decided_by <> 'default'
+  AND NOT EXISTS (SELECT FROM mail_corrections WHERE mail_id = s.id);
 
 -- name: cache_category!
 -- What a corrected mail is, for those who read email_cache.
@@ -199,7 +216,8 @@ SELECT s.id, s.account, e.message_id, e.from_email, e.from_name, e.subject, e.re
 FROM mail_sorted AS s
 LEFT JOIN email_cache AS e ON e.id = s.cache_id
 LEFT JOIN LATERAL (
-    SELECT category, source, learned_at FROM mail_corrections WHERE mail_id = s.id ORDER BY id DESC LIMIT 1
+    SELECT category, source, learned_at FROM mail_corrections
+    WHERE mail_id = s.id AND source <> 'kept' ORDER BY id DESC LIMIT 1
 ) AS c ON true
 WHERE (:category::text IS NULL OR coalesce(c.category, s.category) = :category::text)
   AND (NOT :corrected::boolean OR c.category IS NOT NULL)
@@ -215,7 +233,8 @@ SELECT s.id, s.account, e.message_id, e.from_email, e.from_name, e.subject, e.re
 FROM mail_sorted AS s
 LEFT JOIN email_cache AS e ON e.id = s.cache_id
 LEFT JOIN LATERAL (
-    SELECT category, source, learned_at FROM mail_corrections WHERE mail_id = s.id ORDER BY id DESC LIMIT 1
+    SELECT category, source, learned_at FROM mail_corrections
+    WHERE mail_id = s.id AND source <> 'kept' ORDER BY id DESC LIMIT 1
 ) AS c ON true
 WHERE (:folder::text IS NULL AND e.message_id = :message_id::text)
    OR s.id IN (
