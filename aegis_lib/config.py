@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from aegis_lib import yaml_lines
 from aegis_lib.alerts.model import AlertsConfig
 from aegis_lib.approvals.model import ApprovalsConfig
+from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.containers.model import ContainersConfig
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.errors import Misconfigured
@@ -41,6 +42,7 @@ class AegisConfig(Frozen):
 
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
     approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)
+    commands: CommandsConfig = Field(default_factory=CommandsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
     digest: DigestConfig = Field(default_factory=DigestConfig)
     email: EmailConfig = Field(default_factory=EmailConfig)

@@ -120,13 +120,14 @@ class CommandRecord(Written):
 class Progress(Frozen):
     """How far a channel has been read.
 
-    Messages up to `first_id` were there before us and are no commands. `textless_since`: since when the
-    service withholds what people write. `hold_until`: the service wants to be left alone.
+    Messages up to `first_id` were there before us and are no commands; None: reading has not begun.
+    `textless_since`: since when the service withholds what people write. `hold_until`: the service wants to
+    be left alone.
     """
 
     channel_id: str
-    first_id: int
-    last_id: int
+    first_id: int | None = None
+    last_id: int | None = None
     textless_since: AwareDatetime | None = None
     hold_until: AwareDatetime | None = None
 

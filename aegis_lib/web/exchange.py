@@ -109,6 +109,7 @@ def send(
     params: Mapping[str, str | int] | None = None,
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    largest_bytes: int = LARGEST_REPLY_BYTES,
 ) -> Answer:
     """Send a request and read the whole answer within `timeout_seconds` overall, whatever its status.
 
@@ -125,7 +126,7 @@ def send(
             body = b""
             for piece in response.iter_bytes():
                 body += piece
-                if time.monotonic() > deadline or len(body) > LARGEST_REPLY_BYTES:
+                if time.monotonic() > deadline or len(body) > largest_bytes:
                     problem = f"sent no end of its answer within {timeout_seconds:g} s."
                     break
             else:

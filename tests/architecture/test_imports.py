@@ -19,7 +19,18 @@ IO_LIBRARIES = (
     "apprise",
     "requests",
 )
-AREAS = ("memory", "health", "containers", "digest", "alerts", "tasks", "ledger", "llm", "approvals")
+AREAS = (
+    "memory",
+    "health",
+    "containers",
+    "digest",
+    "alerts",
+    "tasks",
+    "ledger",
+    "llm",
+    "approvals",
+    "commands",
+)
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
 FORBIDDEN = {

@@ -58,14 +58,14 @@ CREATE INDEX IF NOT EXISTS discord_tasks_open_idx ON discord_tasks (channel_id)
 
 CREATE TABLE IF NOT EXISTS discord_channels (
     channel_id text PRIMARY KEY,
-    first_id bigint NOT NULL,
-    last_id bigint NOT NULL,
-    started_at timestamptz NOT NULL,
+    first_id bigint,
+    last_id bigint,
+    started_at timestamptz,
     textless_since timestamptz,
     hold_until timestamptz
 );
 
 COMMENT ON TABLE discord_channels IS 'How far each channel of commands has been read';
-COMMENT ON COLUMN discord_channels.first_id IS 'newest message when reading began: nothing up to it is a command';
+COMMENT ON COLUMN discord_channels.first_id IS 'newest message when reading began, no command up to it; null: not begun';
 COMMENT ON COLUMN discord_channels.textless_since IS 'since when Discord withholds what people write';
 COMMENT ON COLUMN discord_channels.hold_until IS 'Discord asked to be left alone until then';

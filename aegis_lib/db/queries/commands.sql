@@ -18,7 +18,9 @@ WHERE channel_id = :channel_id;
 -- Begin at a message; a channel that is being read already stays where it is.
 INSERT INTO discord_channels (channel_id, first_id, last_id, started_at)
 VALUES (:channel_id, :newest_id::bigint, :newest_id::bigint, :now)
-ON CONFLICT (channel_id) DO NOTHING;
+ON CONFLICT (channel_id) DO UPDATE
+SET first_id = excluded.first_id, last_id = excluded.last_id, started_at = excluded.started_at
+WHERE discord_channels.first_id IS NULL;
 
 -- name: advance!
 -- The channel has been read up to there; never back.
@@ -30,7 +32,8 @@ UPDATE discord_channels SET textless_since = :since::timestamptz WHERE channel_i
 
 -- name: hold!
 -- Leave the service alone until then.
-UPDATE discord_channels SET hold_until = :until::timestamptz WHERE channel_id = :channel_id;
+INSERT INTO discord_channels (channel_id, hold_until) VALUES (:channel_id, :until::timestamptz)
+ON CONFLICT (channel_id) DO UPDATE SET hold_until = excluded.hold_until;
 
 -- name: keep!
 -- Keep a command; once per message.
