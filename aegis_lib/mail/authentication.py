@@ -63,7 +63,7 @@ def sender(mail: Mail, trusted_servers: Sequence[str]) -> Sender:
     server, *statements = _statements(top)
     server = (server.split() or [""])[0].lower()
     if not any(fnmatchcase(server, pattern.lower()) for pattern in trusted_servers):
-        return Sender(Trust.UNKNOWN, "what the mail says about its sender was not written by a trusted server")
+        return Sender(Trust.UNKNOWN, "no trusted server wrote what the mail says about its sender")
     return _judged(domain, [found for found in map(_result, statements) if found], server)
 
 

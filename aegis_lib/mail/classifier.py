@@ -1,4 +1,4 @@
-"""Learns from the reader which mail is what. Pure: no I/O, no clock, no chance; the same lessons, the same model.
+"""Learns from the reader which mail is what. Pure: no I/O, no clock, no chance. It guesses and must not act.
 
 It ships knowing nothing and then says nothing. Three things are learned from each mail that the reader has
 sorted, and together they stay below a fixed size:
@@ -9,7 +9,7 @@ sorted, and together they stay below a fixed size:
   told is a share of mails, not a number of the formula;
 * what became of each sender's last mails.
 
-What was compared and measured is in docs/mail-decisions.md. It must not be asked to act: it only guesses.
+What was compared and measured is in docs/mail-decisions.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from aegis_lib.mail.features import BITS, SIZE, features, readable
 from aegis_lib.mail.model import Category, Mail, RulesConfig
 
 VERSION = 1
-"""Of the state. It changes with the signs and the way they are numbered; a model of another version is empty."""
+"""Of the state: changes with the signs and how they are numbered. A model of another version starts anew."""
 LEAST_MAILS = 10
 LEAST_KINDS = 2
 """Fewer mails, or all of one kind, teach nothing."""
@@ -48,6 +48,7 @@ _HABIT = 6
 """So many last mails of a sender are remembered."""
 _LETTERS = {category: category.value[0] for category in Category}
 _CATEGORIES = {letter: category for category, letter in _LETTERS.items()}
+_DAMAGE = (KeyError, ValueError, TypeError, AttributeError, struct.error, zlib.error, binascii.Error)
 _Weights = Mapping[Category, "array[float]"]
 
 
@@ -124,7 +125,7 @@ def restored(state: Mapping[str, Any] | None) -> Model:
             record={str(key): (float(seen), float(right)) for key, (seen, right) in state["record"].items()},
             senders={str(key): str(habit) for key, habit in state["senders"].items()},
         )
-    except (KeyError, ValueError, TypeError, AttributeError, struct.error, zlib.error, binascii.Error) as error:
+    except _DAMAGE as error:
         raise PermanentFailure(
             f"What the mail classifier has learned cannot be read: {type(error).__name__}: {error}. "
             "Fix: remove its stored state; it starts anew."
@@ -290,7 +291,7 @@ def _with_guess(
 
 
 def _sender_key(mail: Mail, trust: Trust) -> str:
-    """A sender by a number of fixed length; one whose address is confirmed is another than one who claims it."""
+    """A sender as a number; one whose address is confirmed is another than one who only claims it."""
     if not mail.from_email or trust is Trust.REFUTED:
         return ""
     return hashlib.blake2s(f"{trust} {mail.from_email.lower()}".encode(), digest_size=8).hexdigest()

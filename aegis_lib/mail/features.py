@@ -26,8 +26,8 @@ _MOST_HOSTS = 20
 _LONGEST_VALUE = 200
 _PRESENT = (
     "list-id", "list-post", "list-unsubscribe", "list-unsubscribe-post", "precedence", "auto-submitted",
-    "feedback-id", "in-reply-to", "references", "reply-to", "x-priority", "importance", "sender", "return-path",
-    "message-id", "date", "mime-version", "dkim-signature", "x-auto-response-suppress",
+    "feedback-id", "in-reply-to", "references", "reply-to", "x-priority", "importance", "sender",
+    "return-path", "message-id", "date", "mime-version", "dkim-signature", "x-auto-response-suppress",
 )  # fmt: skip
 _WORDS_OF = ("x-mailer", "user-agent", "list-id", "precedence", "auto-submitted", "content-type", "reply-to",
              "return-path", "importance", "x-priority")  # fmt: skip

@@ -4,6 +4,7 @@ A word that mixes alphabets ("Pаypal" with a Cyrillic а) reads as one word and
 are left alone: Russian and Greek mail is no trick. The table has the letters of UTS #39's confusables that
 look like Latin ones in common typefaces, not all of them.
 """
+# ruff: noqa: RUF001 - ambiguous letters are what this module is about
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ _OTHER = re.compile(r"[\u0370-\u03ff\u0400-\u052f\u0530-\u058f]")
 
 
 def folded(text: str) -> str:
-    """The text in lower case and one form, without invisible letters; look-alikes in mixed words are Latin."""
+    """Lower case, one form, no invisible letters; look-alikes in words that mix alphabets are Latin."""
     plain = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)).casefold()
     if plain.isascii():
         return plain
