@@ -10,14 +10,14 @@ do not retry, and follow no redirect: a key goes to the address that was set and
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 from pydantic_ai.direct import model_request_stream
-from pydantic_ai.exceptions import AgentRunError, ContentFilterError, UserError
+from pydantic_ai.exceptions import ContentFilterError
 from pydantic_ai.messages import (
     ModelRequest,
     ModelResponse,
@@ -39,6 +39,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from aegis_lib.adapters.language_model import failures
 from aegis_lib.adapters.language_model.access import Access
+from aegis_lib.isolation import attempt
 from aegis_lib.llm.model import Ending, NoReply, Reply, Request
 
 OAUTH_BETA = "oauth-2025-04-20"
@@ -60,32 +61,35 @@ class Line:
     model: Model[Any]
     client: anthropic.AsyncAnthropic | openai.AsyncOpenAI
 
-    async def ask(self, request: Request, timeout_seconds: float) -> Reply | NoReply:
+    def ask(self, runner: asyncio.Runner, request: Request, timeout_seconds: float) -> Reply | NoReply:
         """One request, one answer, within so many seconds overall."""
-        messages = [ModelRequest([SystemPromptPart(request.instruction), UserPromptPart(request.data)])]
-        parameters, settings = self._how(request, timeout_seconds)
-        try:
-            async with model_request_stream(
-                self.model, messages, model_settings=settings, model_request_parameters=parameters
-            ) as stream:
-                events = 0
-                async for _ in stream:
-                    events += 1
-                    if events > MOST_EVENTS:
-                        return failures.endless(self.access)
-            return self._read(stream.get())
-        except ContentFilterError:
+        # The packages fall over what no service should send, each time with another exception.
+        got = attempt(lambda: runner.run(self._respond(request, timeout_seconds)))
+        if isinstance(got, ContentFilterError):
             return Reply(
                 text="", ending=Ending.REFUSED, model=self.access.model, input_tokens=0, output_tokens=0
             )
-        except (
-            AgentRunError, UserError, anthropic.AnthropicError, openai.OpenAIError, httpx2.HTTPError, OSError
-        ) as error:  # fmt: skip
-            return failures.no_reply(self.access, error)
+        if isinstance(got, Exception):
+            return failures.no_reply(self.access, got)
+        return failures.endless(self.access) if got is None else self._read(got)
 
-    async def close(self) -> None:
+    def close(self, runner: asyncio.Runner) -> None:
         """End its connections."""
-        await self.client.close()
+        runner.run(self.client.close())
+
+    async def _respond(self, request: Request, timeout_seconds: float) -> ModelResponse | None:
+        """The whole response, or None when it does not end."""
+        messages = [ModelRequest([SystemPromptPart(request.instruction), UserPromptPart(request.data)])]
+        parameters, settings = self._how(request, timeout_seconds)
+        async with model_request_stream(
+            self.model, messages, model_settings=settings, model_request_parameters=parameters
+        ) as stream:
+            events = 0
+            async for _ in stream:
+                events += 1
+                if events > MOST_EVENTS:
+                    return None
+        return stream.get()
 
     def _how(self, request: Request, timeout_seconds: float) -> tuple[ModelRequestParameters, ModelSettings]:
         form = dict(request.form)
@@ -124,7 +128,7 @@ class Line:
 def _text(response: ModelResponse) -> str:
     """What was put into the form; else what was said outside it. Two answers stay two, which is no JSON."""
     given = [
-        part.args_as_json_str()
+        part.args if isinstance(part.args, str) else part.args_as_json_str()
         for part in response.parts
         if isinstance(part, ToolCallPart) and part.tool_name == FORM
     ]

@@ -40,12 +40,12 @@ class Provider:
             if isinstance(opened, NoReply):
                 return opened
             self._line = opened
-        return self._runner.run(self._line.ask(request, timeout_seconds))
+        return self._line.ask(self._runner, request, timeout_seconds)
 
     def close(self) -> None:
         """End the connection, if there is one."""
         if self._line is not None:
-            self._runner.run(self._line.close())
+            self._line.close(self._runner)
 
 
 def _open(access: Access) -> Line | NoReply:
