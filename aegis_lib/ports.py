@@ -75,6 +75,7 @@ from aegis_lib.mail.model import (
     MailKey,
     OpenedFolder,
     Reading,
+    SentMail,
     Standing,
 )
 from aegis_lib.memory.model import Deleted, Episode, Importance
@@ -771,8 +772,8 @@ class Mailbox(Protocol):
             MailboxRefused: the server cannot move in one step, or there is no room or no such folder.
         """
 
-    def sent_ids(self, folder: str, since: datetime) -> frozenset[str]:
-        """The message ids of what that folder received since about then, at most 5,000; opens it to read."""
+    def sent(self, folder: str, since: datetime) -> SentMail:
+        """What that folder received since about then, the newest 5,000 mails; opens it to read."""
 
     def drafts(self, folder: str) -> list[Draft]:
         """The newest 1,000 drafts; opens that folder to read."""

@@ -177,6 +177,13 @@ class OpenedFolder(Frozen):
     keeps_keywords: bool = True
 
 
+class SentMail(Frozen):
+    """What the reader has sent of late: message ids, and the addresses that he wrote to, in lower case."""
+
+    message_ids: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+
+
 class Unreadable(Frozen):
     """A mail that the server would not hand over, or not in a form that can be read."""
 

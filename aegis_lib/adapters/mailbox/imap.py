@@ -8,6 +8,7 @@ take it away. Of a mail its first 64 KiB are read, and the text where it begins 
 
 from __future__ import annotations
 
+import hashlib
 import imaplib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ from aegis_lib.mail.model import (
     MailKey,
     OpenedFolder,
     Reading,
+    SentMail,
     Unreadable,
 )
 from aegis_lib.settings import ImapSettings
@@ -46,6 +48,7 @@ _MOST_DRAFTS = 1_000
 _LONGEST_PART_BYTES = 4 * LONGEST_TEXT_CHARACTERS
 _FETCHED = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODYSTRUCTURE BODY.PEEK[]<0.{WINDOW_BYTES}>)"
 _WITHOUT_STRUCTURE = f"(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]<0.{WINDOW_BYTES}>)"
+_SENT_FIELDS = "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID TO CC)])"
 _DRAFT_FIELDS = "(UID INTERNALDATE BODY.PEEK[HEADER]<0.8192>)"
 _SPECIAL = {"archive": "\\Archive", "junk": "\\Junk", "drafts": "\\Drafts", "sent": "\\Sent"}
 _USUAL = {
@@ -238,18 +241,20 @@ class ImapMailbox:
                 log.warning("mail_answer_not_understood", uid=uids[0], problem=str(strange))
         return found
 
-    def sent_ids(self, folder: str, since: datetime) -> frozenset[str]:
-        """The message ids of what that folder received since about then, at most 5,000; opens it to read."""
+    def sent(self, folder: str, since: datetime) -> SentMail:
+        """What that folder received since about then, the newest 5,000 mails; opens it to read."""
         self.open(folder, read_only=True)
         uids = self._search("SINCE", _day(since))[:_MOST_SENT]
-        if not uids:
-            return frozenset()
-        found = self._fetch(uids, "(UID BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")
-        lines = (value for named in found for name, value in named.items() if name.startswith("BODY["))
-        return frozenset(
-            one for line in lines if isinstance(line, bytes)
-            for one in [line.partition(b":")[2].strip().decode("utf-8", "replace")] if one
-        )  # fmt: skip
+        message_ids: set[str] = set()
+        addresses: set[str] = set()
+        for start in range(0, len(uids), _MOST_AT_ONCE):
+            for named in self._fetch(uids[start : start + _MOST_AT_ONCE], _SENT_FIELDS):
+                for name, header in named.items():
+                    if name.startswith("BODY[") and isinstance(header, bytes):
+                        mail = reading.parse(header, self._key(1), received_at=_EPOCH)
+                        message_ids.add(mail.message_id)
+                        addresses.update(mail.addressed_to)
+        return SentMail(message_ids=frozenset(message_ids - {""}), addresses=frozenset(addresses))
 
     def drafts(self, folder: str) -> list[Draft]:
         """The newest 1,000 drafts; opens that folder to read."""
@@ -267,7 +272,7 @@ class ImapMailbox:
                 found.append(
                     Draft(
                         key=key,
-                        identity=reading.identity(mail),
+                        identity=hashlib.sha256(f"{reading.identity(mail)} {saved_at}".encode()).hexdigest(),
                         subject=mail.subject,
                         addressed_to=mail.addressed_to,
                         saved_at=saved_at,
