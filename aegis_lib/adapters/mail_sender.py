@@ -31,6 +31,10 @@ LONGEST_SAID_CHARACTERS = 300
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 _BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 _DOT_AT_START = re.compile(rb"(?m)^\.")
+_HEADERS = {
+    "from", "to", "subject", "date", "message-id", "in-reply-to", "references", "auto-submitted",
+    "mime-version", "content-type", "content-transfer-encoding",
+}  # fmt: skip
 _MEND = "see that EMAIL_SMTP_HOST and EMAIL_SMTP_PORT lead to it, and the way out of this host."
 
 log = get_logger(__name__)
@@ -283,9 +287,16 @@ def compose(letter: Letter, sender: Address) -> bytes:
         wire = _thread(letter) + message.as_bytes()
     except (ValueError, UnicodeError) as error:
         raise PermanentFailure(f"The mail cannot be written: {error}.") from None
-    if not wire.isascii() or _BARE_LINE_END.search(wire) or not wire.endswith(b"\r\n"):
+    if not wire.isascii() or _BARE_LINE_END.search(wire) or not wire.endswith(b"\r\n") or _odd_headers(wire):
         raise PermanentFailure("The mail cannot be written: it would not be plain lines. Please report it.")
     return wire
+
+
+def _odd_headers(wire: bytes) -> bool:
+    """Whether a header came out that we did not put in."""
+    lines = wire.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    names = [line.partition(b":")[0].decode().lower() for line in lines if line[:1] not in {b" ", b"\t"}]
+    return len(names) != len(set(names)) or not set(names) <= _HEADERS
 
 
 def _thread(letter: Letter) -> bytes:

@@ -30,6 +30,7 @@ _ADDRESS = re.compile(
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,245}@[!-;=?-~]{1,245}>")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HIDDEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_ENCODED = re.compile(r"=\?.*\?=")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -55,6 +56,8 @@ def _subject(text: str) -> str:
         raise ValueError("is empty, or begins or ends with white space")
     if _CONTROL.search(text) or _HIDDEN.search(text):
         raise ValueError("has a line break, a control or an invisible character")
+    if _ENCODED.search(text):
+        raise ValueError("has an encoded word (=?...?=), in which anything could hide")
     return text
 
 

@@ -16,6 +16,7 @@ from aegis_lib.settings import MailSenderSettings
 from tests.approval_values import NOW
 from tests.fake_services import smtp
 from tests.fake_services.tls import self_signed
+from tests.waiting import wait_until
 
 LETTER = Letter(
     content=Content(recipient="ada@example.org", subject="Hello", body="Dear Ada,\n.\n..\nyes.\n"),
@@ -64,12 +65,16 @@ def test_nothing_arrives_when_the_last_question_cannot_be_answered() -> None:
 
 
 def test_the_last_question_is_asked_when_all_but_the_final_dot_is_out() -> None:
+    complete: list[int] = []
+
+    def look() -> bool:
+        wait_until(lambda: b"yes.\r\n" in b"".join(server.contents), description="the text has come in")
+        complete.append(server.complete)
+        return True
+
     with smtp.breaking("dot") as server:
-        seen: list[tuple[int, int]] = []
-        sender(server.port).send(
-            LETTER, lambda: bool(seen.append((len(server.contents), server.complete))) or True
-        )
-    assert seen == [(1, 0)]
+        sender(server.port).send(LETTER, look)
+    assert (complete, server.complete) == ([0], 1)
 
 
 @pytest.mark.parametrize("command", ["RCPT", "DATA"])

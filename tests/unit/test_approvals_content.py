@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from aegis_lib.adapters.mail_sender import compose
 from aegis_lib.approvals.model import Content, Letter, Proposal, address, address_key, digest_of
+from aegis_lib.errors import PermanentFailure
 from tests.approval_values import proposal
 
 WHEN = datetime(2026, 3, 14, 9, tzinfo=UTC)
@@ -118,6 +119,8 @@ def test_an_address_of_a_tag_alone_is_kept_apart() -> None:
         "\u202egpj.exe",
         "in\u200bvisible",
         "lone \ud800 surrogate",
+        "=?utf-8?q?x=0D=0ABcc:_all@example.com?=",
+        "Re: =?utf-8?b?eA0KQmNjOiBhbGxAZXhhbXBsZS5jb20=?= and so on",
         "x" * 201,
     ],
 )
@@ -214,6 +217,13 @@ def test_the_headers_are_ours() -> None:
         "Content-Transfer-Encoding": "quoted-printable",
         "MIME-Version": "1.0",
     }
+
+
+def test_a_subject_that_the_library_would_decode_into_a_header_is_no_mail() -> None:
+    hidden = "=?utf-8?q?x=0D=0ABcc:_all@example.com?="
+    unchecked = letter().content.model_copy(update={"subject": hidden})
+    with pytest.raises(PermanentFailure, match="cannot be written"):
+        compose(letter().model_copy(update={"content": unchecked}), SENDER)
 
 
 def test_an_answer_stays_in_its_conversation_also_with_long_ids() -> None:
