@@ -251,7 +251,8 @@ def test_every_key_of_the_example_has_a_comment() -> None:
 
 def test_what_the_example_has_commented_out_is_right_too() -> None:
     text = EXAMPLE.read_text()
-    for default in ("  rules: []\n", "  quiet_hours: null\n", "  maintenance: []\n", "  jobs: {}\n"):
+    unset = ("rules: []", "quiet_hours: null", "maintenance: []", "jobs: {}", "  senders: []")
+    for default in (f"  {line}\n" for line in unset):
         text = text.replace(default, "")
     enabled = re.sub(r"(?m)^( *)#(?=\S|  )(?! yaml)", r"\1", text)
     assert enabled != text
@@ -260,6 +261,8 @@ def test_what_the_example_has_commented_out_is_right_too() -> None:
     (rule,) = parsed.containers.rules
     assert set(type(rule).model_fields) == rule.model_fields_set
     assert parsed.llm.jobs == {"email_triage": 300_000}
+    (sender,) = parsed.email.rules.senders
+    assert set(type(sender).model_fields) == sender.model_fields_set
     (window,) = parsed.ledger.maintenance
     assert set(type(window).model_fields) == window.model_fields_set
 
