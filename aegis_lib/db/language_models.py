@@ -59,7 +59,7 @@ class ModelLedger:
                 told_at=now,
                 verdict=told.verdict.value,
                 problem=None if told.problem is None else storable_text(told.problem),
-                model=told.model,
+                model=None if told.model is None else storable_text(told.model),
                 input_tokens=told.input_tokens,
                 output_tokens=told.output_tokens,
                 answer=storable_text(told.answer),

@@ -47,6 +47,7 @@ OAUTH_BETA = "oauth-2025-04-20"
 CONSOLE_KEY = "sk-ant-api"
 """How keys of the Console begin."""
 FORM = "answer"
+LONGEST_NAME = 200
 MOST_EVENTS = 20_000
 """A stream with more is no answer to a question of ours."""
 
@@ -119,7 +120,7 @@ class Line:
         return Reply(
             text=str(details.get("refusal", "")) if refused else _text(response),
             ending=Ending.REFUSED if refused else Ending.TOO_LONG if too_long else Ending.COMPLETE,
-            model=response.model_name or self.access.model,
+            model=(response.model_name or self.access.model)[:LONGEST_NAME],
             input_tokens=response.usage.input_tokens,
             output_tokens=response.usage.output_tokens,
         )
