@@ -274,7 +274,7 @@ class MailStore:
         rows = self._queries.list_sorted(
             limit=limit, category=category.value if category else None, corrected=corrected
         )
-        return [_sorted(row) for row in rows]
+        return [_sorted(row, [_key(row)] if row["uid"] is not None else []) for row in rows]
 
     def find(self, which: str, folder: str | None = None) -> list[Sorted]:
         """Mails that were seen under a uid, in that folder where given, or that have a message id."""

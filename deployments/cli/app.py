@@ -23,6 +23,7 @@ from deployments.cli import (
     insight_commands,
     job_commands,
     ledger_command,
+    mail_commands,
     run_commands,
     scaffold_command,
     stack_commands,
@@ -83,6 +84,7 @@ for _part in (
     insight_commands.strikes,
     insight_commands.memory,
     insight_commands.notify,
+    mail_commands.mail,
 ):
     app.command(_part)
 app.register_install_completion_command(

@@ -212,13 +212,18 @@ WHERE account = :account AND identity <> ALL (:keep::text[]) AND reminder_key IS
 SELECT s.id, s.account, e.message_id, e.from_email, e.from_name, e.subject, e.received_at, s.category,
        s.confidence, s.decided_by, s.reasons, s.scores, s.decided_at, s.finished_at, s.move_to,
        s.moved_from_uid IS NOT NULL AS moved, s.problem, c.category AS corrected_to, c.source AS corrected_by,
-       c.learned_at IS NOT NULL AS learned
+       c.learned_at IS NOT NULL AS learned,
+       p.folder, p.uidvalidity, p.uid
 FROM mail_sorted AS s
 LEFT JOIN email_cache AS e ON e.id = s.cache_id
 LEFT JOIN LATERAL (
     SELECT category, source, learned_at FROM mail_corrections
     WHERE mail_id = s.id AND source <> 'kept' ORDER BY id DESC LIMIT 1
 ) AS c ON true
+LEFT JOIN LATERAL (
+    SELECT folder, uidvalidity, uid FROM mail_places
+    WHERE mail_id = s.id ORDER BY seen_at DESC, uid DESC LIMIT 1
+) AS p ON true
 WHERE (:category::text IS NULL OR coalesce(c.category, s.category) = :category::text)
   AND (NOT :corrected::boolean OR c.category IS NOT NULL)
 ORDER BY s.id DESC
