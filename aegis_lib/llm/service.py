@@ -311,9 +311,9 @@ def _token() -> str:
 def _told(reply: Reply, verdict: Verdict, problem: str, secrets: Collection[str]) -> Told:
     return Told(
         verdict=verdict,
-        answer=policy.redacted(reply.text, secrets)[: policy.KEPT_CHARACTERS],
+        answer=policy.visible(policy.redacted(reply.text, secrets))[: policy.KEPT_CHARACTERS],
         problem=problem or None,
-        model=reply.model,
+        model=policy.short(policy.visible(reply.model), 200),
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
         spent_tokens=reply.input_tokens + reply.output_tokens,

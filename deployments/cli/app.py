@@ -23,6 +23,7 @@ from deployments.cli import (
     insight_commands,
     job_commands,
     ledger_command,
+    llm_commands,
     mail_commands,
     run_commands,
     scaffold_command,
@@ -84,6 +85,7 @@ for _part in (
     insight_commands.strikes,
     insight_commands.memory,
     insight_commands.notify,
+    llm_commands.llm,
     mail_commands.mail,
 ):
     app.command(_part)
