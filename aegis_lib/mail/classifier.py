@@ -7,7 +7,7 @@ sorted, and together they stay below a fixed size:
   step a mail, only where the guess was wrong or nearly so (Goodman & Yih 2006; Sculley & Wachman 2007);
 * a record of how often it was right when it was that sure, taken before each lesson: the confidence that is
   told is a share of mails, not a number of the formula;
-* what became of each sender's last mails.
+* what became of the last mails of each program that writes: people write of many things.
 
 What was compared and measured is in docs/mail-decisions.md.
 """
@@ -29,6 +29,7 @@ from aegis_lib.errors import PermanentFailure
 from aegis_lib.mail import authentication
 from aegis_lib.mail.authentication import Trust
 from aegis_lib.mail.features import BITS, SIZE, features, readable
+from aegis_lib.mail.marks import Marks
 from aegis_lib.mail.model import Category, Mail, RulesConfig
 
 VERSION = 1
@@ -169,11 +170,11 @@ def predict(model: Model, mail: Mail, rules: RulesConfig) -> Prediction:
 
 
 def habit(model: Model, mail: Mail, rules: RulesConfig) -> Prediction:
-    """What the reader did with the last mails of this sender; knows nothing where the address may be forged.
+    """What the reader did with the last mails of this kind from this sender, if he did the same with all.
 
-    Two of two, and all of the last three or more, are a habit.
+    Knows nothing of people, and nothing where the address is refuted. Two in a row are a habit.
     """
-    key = _sender_key(mail, authentication.sender(mail, rules.trusted_servers).trust)
+    key = _sender_key(mail, rules)
     last = model.senders.get(key, "") if key else ""
     if len(last) < 2 or len(set(last[-3:])) > 1:
         return Prediction()
@@ -255,7 +256,7 @@ def learn(model: Model, mail: Mail, category: Category, rules: RulesConfig) -> M
         steps=steps,
         taught=taught,
         record=_with_guess(model, category, scores) if model._speaks else model.record,
-        senders=_with_sender(model.senders, _sender_key(mail, trust), category),
+        senders=_with_sender(model.senders, _sender_key(mail, rules), category),
     )
 
 
@@ -290,11 +291,13 @@ def _with_guess(
     return {**model.record, key: (seen + 1, right + (guess is category))}
 
 
-def _sender_key(mail: Mail, trust: Trust) -> str:
-    """A sender as a number; one whose address is confirmed is another than one who only claims it."""
-    if not mail.from_email or trust is Trust.REFUTED:
+def _sender_key(mail: Mail, rules: RulesConfig) -> str:
+    """A sender as a number: what it sends to many apart from the rest, confirmed apart from claimed."""
+    marks = Marks(mail, rules)
+    if not mail.from_email or not marks.is_automatic or marks.sender.trust is Trust.REFUTED:
         return ""
-    return hashlib.blake2s(f"{trust} {mail.from_email.lower()}".encode(), digest_size=8).hexdigest()
+    known_by = f"{marks.sender.trust} {'many' if marks.bulk else 'one'} {mail.from_email.lower()}"
+    return hashlib.blake2s(known_by.encode(), digest_size=8).hexdigest()
 
 
 def _with_sender(senders: Mapping[str, str], key: str, category: Category) -> dict[str, str]:

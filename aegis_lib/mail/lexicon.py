@@ -55,7 +55,7 @@ ASKS = _phrases(
     "könntest du|könnten sie|können sie|kannst du|bitte bestätig*|bitte antwort*|bitte prüf*|"
     "bitte unterschreib*|"
     "bitte schick*|bitte send*|bitte überweis*|bitte gib|bitte geben sie|bitte um|rückmeldung|ich bräuchte|"
-    "wir benötigen|wir bitten sie|handlungsbedarf|sag mir|meld dich|melden sie sich|passt dir|passt ihnen",
+    "wir benötigen|wir bitten sie|handlungsbedarf|sag mir|meld dich|passt dir|passt ihnen",
     "pourriez-vous|pouvez-vous|peux-tu|pourrais-tu|merci de|veuillez|dans l'attente de votre|action requise|"
     "nous avons besoin|j'aurais besoin|tiens-moi au courant",
     "podrías|podría|puedes|puede usted|por favor|necesito que|necesitamos que|quedo a la espera|"

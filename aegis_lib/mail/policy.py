@@ -1,7 +1,7 @@
 """What a mail is: rules, then what was learned, then nobody. Pure; reads no mailbox and asks no model.
 
     the reader's own rules and clear danger     decide, whatever else
-    the habit with a sender, if it is one       decides
+    the habit with a program that writes        decides, unless the mail looks graver than usual
     other rules that are sure                   decide, unless the classifier has learned otherwise
     the classifier, as sure as `sure_from`      decides
     otherwise                                   Unsure: a language model may be asked, or nobody
@@ -18,12 +18,23 @@ from enum import StrEnum
 from aegis_lib.mail import classifier
 from aegis_lib.mail.authentication import Trust
 from aegis_lib.mail.classifier import Model, Prediction
+from aegis_lib.mail.marks import Marks
 from aegis_lib.mail.model import Category, Decision, Mail, RulesConfig, Unsure
-from aegis_lib.mail.rules import SURE, Finding, Marks, judge
+from aegis_lib.mail.rules import SURE, Finding, judge
 from aegis_lib.outcome import Frozen
 
 SPAM_SURE = 0.92
 """The classifier puts nothing into the junk folder that it is less sure of: that is where mail gets lost."""
+LONG_HABIT = 0.92
+WEAK = 0.6
+"""Four mails in a row outweigh a leaning below this: then asking is how this sender always writes."""
+_GRAVITY = {
+    Category.URGENT: 2,
+    Category.ACTION_REQUIRED: 1,
+    Category.SPAM: 1,
+    Category.INFORMATIONAL: 0,
+    Category.PROMOTIONAL: 0,
+}
 LONGEST_ASKED_CHARACTERS = 6_000
 
 
@@ -93,7 +104,8 @@ def decide(mail: Mail, rules: RulesConfig, model: Model, known: Collection[str] 
     if finding is not None and finding.fixed:
         return _by_rule(finding)
     habit = classifier.habit(model, mail, rules)
-    if habit.knows and habit.confidence >= rules.sure_from and _allowed(habit.category, marks):
+    usual = habit.knows and habit.confidence >= rules.sure_from and not _graver(finding, habit)
+    if usual and _allowed(habit.category, marks):
         return _learned(habit, finding)
     guess = classifier.predict(model, mail, rules)
     sure = guess.knows and guess.confidence >= _needed(guess.category, rules)
@@ -179,6 +191,14 @@ def asked_of_model(
         "text": mail.text[:LONGEST_ASKED_CHARACTERS],
     }
     return facts, untrusted
+
+
+def _graver(finding: Finding | None, habit: Prediction) -> bool:
+    """Whether the rules see more in a mail than the reader's habit: a habit must not silence an alarm."""
+    if finding is None or _GRAVITY[finding.category] <= _GRAVITY[habit.category]:
+        return False
+    leans = finding.category is Category.ACTION_REQUIRED and finding.confidence < WEAK
+    return not (leans and habit.confidence > LONG_HABIT)
 
 
 def _needed(category: Category, rules: RulesConfig) -> float:

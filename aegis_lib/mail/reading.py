@@ -297,7 +297,7 @@ def _attachments(parts: Sequence[Message]) -> list[Attachment]:
     for part in parts:
         named = isolation.attempt(part.get_filename)
         name = header_text(named) if isinstance(named, str) else ""
-        if name or _is_attached(part) or not part.get_content_type().startswith("text/"):
+        if name or _is_attached(part) or part.get_content_type() not in {"text/plain", "text/html"}:
             payload = part.get_payload()
             size = len(payload) if isinstance(payload, str) else 0
             encoded = str(part.get("content-transfer-encoding", "")).strip().lower() == "base64"

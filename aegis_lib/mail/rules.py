@@ -7,14 +7,14 @@ its sender is known or confirmed; a claim that would make it worse for the write
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 
-from aegis_lib.mail import authentication, letters, lexicon
-from aegis_lib.mail.authentication import Sender, Trust, domain_of
-from aegis_lib.mail.model import Category, Mail, RulesConfig
+from aegis_lib.mail import letters, lexicon
+from aegis_lib.mail.authentication import Trust, domain_of
+from aegis_lib.mail.marks import Marks
+from aegis_lib.mail.model import Category, Mail
 
 SURE = 0.85
 """From this confidence on a rule decides; below it leans."""
@@ -27,11 +27,6 @@ _DANGEROUS = frozenset(
 )  # fmt: skip
 _ADDRESS = re.compile(r"[\w.+-]{1,64}@([\w-]{1,63}(?:\.[\w-]{1,63}){1,8})")
 _BARE_HOST = re.compile(r"https?://(?:\d{1,3}(?:\.\d{1,3}){3}|[^\s/<>\"]{0,80}xn--)")
-_BULK_HEADERS = ("list-unsubscribe", "list-id", "feedback-id", "x-campaign", "x-campaignid", "x-mailgun-sid")
-_AUTOMATIC_NAMES = re.compile(
-    r"^(?:no-?reply|do-?not-?reply|noresponse|notifications?|notify|alerts?|monitor(?:ing)?|mailer|info|news|"
-    r"newsletter|marketing|offers?|updates?|bounces?|postmaster|mailer-daemon|cron|root|system|robot|bot)\b"
-)
 
 
 @dataclass(frozen=True)
@@ -43,68 +38,6 @@ class Finding:
     reasons: tuple[str, ...]
     fixed: bool = False
     """The reader's own rule, or a danger: nothing that was learned overrides it."""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """What the rules look at. `known` are addresses that the reader has written to, in lower case."""
-
-    mail: Mail
-    rules: RulesConfig
-    known: Collection[str] = ()
-
-    @cached_property
-    def sender(self) -> Sender:
-        """Whether the address is the sender's, and why."""
-        return authentication.sender(self.mail, self.rules.trusted_servers)
-
-    @cached_property
-    def subject(self) -> str:
-        return letters.folded(self.mail.subject)
-
-    @cached_property
-    def text(self) -> str:
-        """Subject and text as rules read them."""
-        return self.subject + "\n" + letters.folded(self.mail.text[: lexicon.READ_CHARACTERS])
-
-    @cached_property
-    def is_known(self) -> bool:
-        """Somebody the reader writes with; not when the address is refuted."""
-        written_to = self.mail.from_email.lower() in self.known or self.mail.is_answer
-        return bool(written_to and self.sender.trust is not Trust.REFUTED)
-
-    @property
-    def is_own(self) -> bool:
-        return self.mail.from_email.lower() in {address.lower() for address in self.rules.own_addresses}
-
-    @cached_property
-    def bulk(self) -> tuple[str, ...]:
-        """What says that many got the same mail."""
-        headers = self.mail.headers
-        signs = [f"it has the header {name}" for name in _BULK_HEADERS if name in headers][:2]
-        precedence = self.mail.header("precedence").strip().lower()
-        if precedence in {"bulk", "list", "junk"}:
-            signs.append(f"it calls itself {precedence} mail")
-        return tuple(signs)
-
-    @cached_property
-    def is_automatic(self) -> bool:
-        """Written by a program: RFC 3834, or a mailbox that nobody reads."""
-        said = self.mail.header("auto-submitted").strip().lower()
-        name = self.mail.from_email.partition("@")[0].lower()
-        return bool((said and said != "no") or self.bulk or _AUTOMATIC_NAMES.match(name))
-
-    @cached_property
-    def speaks_to_machines(self) -> tuple[str, ...]:
-        """Phrases that are meant for the program that reads the mail."""
-        return lexicon.TO_MACHINES.found(self.text)
-
-    @cached_property
-    def is_to_reader(self) -> bool:
-        """The reader is one of few who are named as recipients; so too where nobody said who he is."""
-        own = {address.lower() for address in self.rules.own_addresses}
-        named = self.mail.addressed_to
-        return 0 < len(named) <= 10 and (not own or bool(own & set(named)))
 
 
 def judge(marks: Marks) -> Finding | None:
@@ -163,10 +96,12 @@ def _dangers(marks: Marks) -> list[tuple[int, str]]:
         found.append((4, "a server on its way marked it as spam"))
     if marks.sender.trust is Trust.REFUTED:
         found.append((3, marks.sender.why))
-    phrases = lexicon.FRAUD.found(marks.text)
-    if phrases and marks.sender.trust is not Trust.CONFIRMED:
-        shown = ", ".join(repr(phrase) for phrase in phrases[:3])
-        found.append((min(1 + len(phrases), 4), f"it uses words of fraud and spam: {shown}"))
+    if marks.fraud_phrases:
+        confirmed = marks.sender.trust is Trust.CONFIRMED
+        count = len(marks.fraud_phrases)
+        shown = ", ".join(repr(phrase) for phrase in marks.fraud_phrases[:3])
+        worth = min(count - 1, 2) if confirmed else min(count + 1, 4)
+        found.append((worth, f"it uses words of fraud and spam: {shown}"))
     if marks.speaks_to_machines:
         found.append((2, f"it speaks to the program that sorts mail: {marks.speaks_to_machines[0]!r}"))
     mixed = letters.mixed_words(f"{mail.subject} {mail.from_name} {domain_of(mail.from_email)}")
@@ -202,6 +137,9 @@ def _pretences(marks: Marks) -> list[tuple[int, str]]:
         if domain and letters.skeleton(other) == letters.skeleton(domain):
             found.append((4, f"{domain} is written to look like {other}"))
             break
+    called = letters.folded(mail.from_name).split(" ")[0]
+    if called and not marks.is_known and called in {other.partition("@")[0] for other in marks.known}:
+        found.append((1, f"it calls itself {called!r} like somebody you write with, from another address"))
     if marks.is_own and marks.rules.trusted_servers and marks.sender.trust is not Trust.CONFIRMED:
         found.append((2, "it claims to come from yourself, and no server confirms that"))
     answer_to = _ADDRESS.search(mail.header("reply-to"))
@@ -247,7 +185,7 @@ def invitations(marks: Marks) -> Finding | None:
         return None
     if "method=reply" in content or "method=cancel" in content or marks.subject in lexicon.CANCELLED:
         return Finding(Category.INFORMATIONAL, 0.88, ("a calendar entry that changes by itself",))
-    if marks.is_known or marks.sender.trust is Trust.CONFIRMED:
+    if marks.is_known:
         return Finding(Category.ACTION_REQUIRED, 0.9, ("an invitation that waits for your answer",))
     return Finding(Category.ACTION_REQUIRED, 0.6, ("an invitation from somebody you do not know",))
 
@@ -256,8 +194,7 @@ def codes(marks: Marks) -> Finding | None:
     """One-time codes: of use for minutes, of none afterwards."""
     if marks.is_known or marks.subject not in lexicon.CODE or len(marks.mail.text) > 3_000:
         return None
-    confirmed = marks.sender.trust is Trust.CONFIRMED
-    return Finding(Category.INFORMATIONAL, 0.9 if confirmed else 0.6, ("a code for signing in",))
+    return Finding(Category.INFORMATIONAL, 0.9 if marks.is_trusted else 0.6, ("a code for signing in",))
 
 
 # --- money, news, advertising ---
@@ -268,16 +205,17 @@ def payments(marks: Marks) -> Finding | None:
     paid = marks.subject in lexicon.PAID or (marks.text[:600] in lexicon.PAID and marks.is_automatic)
     owed = lexicon.INVOICE.found(marks.subject)
     due = lexicon.INVOICE.found(marks.text[:1_500]) and marks.text[:1_500] in lexicon.DEADLINE
-    trusted = marks.is_known or marks.sender.trust is Trust.CONFIRMED
     if (owed or due) and not paid:
         if marks.text in lexicon.PROMOTION and marks.bulk and not owed:
             return None
         what = f"it asks for a payment ({owed[0]!r})" if owed else "it asks for a payment with a date"
-        if trusted:
+        if marks.is_known:
             return Finding(Category.ACTION_REQUIRED, 0.88, (what, _standing(marks)))
-        return Finding(Category.ACTION_REQUIRED, 0.6, (what, "nobody confirms who sent it"))
+        return Finding(Category.ACTION_REQUIRED, 0.75 if marks.is_trusted else 0.5, (what, _standing(marks)))
     if paid and not owed and marks.is_automatic and lexicon.PROMOTION.found(marks.subject) == ():
-        return Finding(Category.INFORMATIONAL, 0.88 if trusted else 0.65, ("a receipt or a delivery",))
+        return Finding(
+            Category.INFORMATIONAL, 0.88 if marks.is_trusted else 0.6, ("a receipt or a delivery",)
+        )
     return None
 
 
@@ -290,8 +228,7 @@ def discussions(marks: Marks) -> Finding | None:
     reason = f"it came through the mailing list {mail.header('list-id')[:80]}"
     if marks.text in lexicon.PROMOTION and not mail.thread_ids:
         return None
-    sure = marks.is_known or marks.sender.trust is Trust.CONFIRMED
-    return Finding(Category.INFORMATIONAL, 0.88 if sure else 0.7, (reason,))
+    return Finding(Category.INFORMATIONAL, 0.88 if marks.is_trusted else 0.7, (reason,))
 
 
 def bulk(marks: Marks) -> Finding | None:
@@ -300,14 +237,13 @@ def bulk(marks: Marks) -> Finding | None:
         return None
     offers = lexicon.PROMOTION.found(marks.text)
     in_subject = lexicon.PROMOTION.found(marks.subject)
-    confirmed = marks.is_known or marks.sender.trust is Trust.CONFIRMED
     if len(offers) >= 2 or in_subject:
         shown = ", ".join(repr(phrase) for phrase in (in_subject + offers)[:3])
         reasons = (*marks.bulk, f"it advertises: {shown}")
-        return Finding(Category.PROMOTIONAL, 0.9 if confirmed else 0.7, reasons)
+        return Finding(Category.PROMOTIONAL, 0.9 if marks.is_trusted else 0.6, reasons)
     if marks.subject in lexicon.NEWS or marks.text[:1_000] in lexicon.NEWS:
         reasons = (*marks.bulk, "it brings news")
-        return Finding(Category.INFORMATIONAL, 0.86 if confirmed and not offers else 0.65, reasons)
+        return Finding(Category.INFORMATIONAL, 0.86 if marks.is_trusted and not offers else 0.6, reasons)
     return Finding(Category.PROMOTIONAL if offers else Category.INFORMATIONAL, 0.55, marks.bulk)
 
 
@@ -329,8 +265,8 @@ def urgency(marks: Marks) -> Finding | None:
         return None
     if words and marks.is_known:
         strong = bool(lexicon.URGENT.found(marks.subject)) or high
-        return Finding(Category.URGENT, 0.9 if strong else 0.65, (reason, _standing(marks)))
-    if words and marks.sender.trust is Trust.CONFIRMED:
+        return Finding(Category.URGENT, 0.9 if strong else 0.75, (reason, _standing(marks)))
+    if words and marks.is_trusted:
         return Finding(Category.URGENT, 0.65, (reason, _standing(marks)))
     if words:
         reasons = (reason, "a stranger's 'urgent' counts as something to look at")
@@ -362,8 +298,7 @@ def notices(marks: Marks) -> Finding | None:
     """What a program says and nobody asked for."""
     if not marks.is_automatic or marks.bulk:
         return None
-    confirmed = marks.sender.trust is Trust.CONFIRMED or marks.is_known
-    return Finding(Category.INFORMATIONAL, 0.6 if confirmed else 0.5, ("an automatic notice",))
+    return Finding(Category.INFORMATIONAL, 0.6 if marks.is_trusted else 0.5, ("an automatic notice",))
 
 
 def letters_of_people(marks: Marks) -> Finding | None:

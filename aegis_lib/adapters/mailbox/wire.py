@@ -208,7 +208,7 @@ def attachments(found: Sequence[Part]) -> list[Attachment]:
             size_bytes=part.size_bytes * 3 // 4 if part.encoding == "base64" else part.size_bytes,
         )
         for part in found
-        if part.attached or part.name or not part.type.startswith("text/")
+        if part.attached or part.name or part.type not in {"text/plain", "text/html"}
     ]
 
 
