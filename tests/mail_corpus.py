@@ -336,7 +336,7 @@ class _Writer:
                 f"<p style='margin:0 0 12px'>{_linked(line)}</p>" for line in text.split("\n\n")
             )  # fmt: skip
             page = (f"<html><head><style>p {{color:#222}}</style><title>Mail</title></head>"
-                    f"<body><table width=600><tr><td>{paragraphs}</td></tr></table></body></html>\n")  # fmt: skip
+                    f"<body><table width=600><tr><td>{paragraphs}</td></tr></table></body>\n")  # fmt: skip
             if only_html:
                 message.set_content(page, subtype="html", charset="utf-8", cte="quoted-printable")
             else:
