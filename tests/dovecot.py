@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from imap_tools import MailBoxUnencrypted
+from imap_tools.imap_utf7 import utf7_encode
 
 from aegis_lib.settings import ImapSettings
 from tests.fake_services.tls import certificate_files
@@ -32,6 +33,9 @@ from tests.waiting import wait_until
 HOW_TO_INSTALL = "apt-get install dovecot-imapd, and run the tests as root."
 PASSWORD = "correct horse"
 TOKEN_KEY = b"a key that only this server and its tests have"
+QUOTA_BYTES = 30_000
+FOLDERS = ("Archive", "Spamverdacht", "Entwürfe", "Sent")
+_MOST_USERS = 2_000
 _MAIL_USER = ("nobody", 65534, 65534)
 _LETTERS = {"\\Seen": "S", "\\Flagged": "F", "\\Answered": "R", "\\Draft": "D", "\\Deleted": "T"}
 
@@ -124,8 +128,8 @@ class Dovecot:
         self.root = root
         self._capability = capability
         self._process: subprocess.Popen[bytes] | None = None
-        self._users: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self._letters = itertools.count(1)
         self.port, self.tls_port = _free_port(), _free_port()
 
     def start(self) -> None:
@@ -135,7 +139,14 @@ class Dovecot:
         keys = self.root / "keys" / "default" / "HS256"
         keys.mkdir(parents=True, exist_ok=True)
         (keys / "default").write_bytes(base64.b64encode(TOKEN_KEY))
-        (self.root / "users").write_text("")
+        ids = f"{_MAIL_USER[1]}:{_MAIL_USER[2]}"
+        (self.root / "users").write_text(
+            "".join(
+                f"{kind}{number}:{PASSWORD}:{ids}::{self.root}/mail/{kind}{number}::{rule}\n"
+                for kind, rule in (("user", ""), ("small", f"userdb_quota_rule=*:bytes={QUOTA_BYTES}"))
+                for number in range(1, _MOST_USERS)
+            )
+        )
         (self.root / "oauth2.conf").write_text(_OAUTH2.format(root=self.root))
         for path in (self.root, self.root / "keys", self.root / "keys" / "default", keys):
             path.chmod(0o755)
@@ -143,12 +154,13 @@ class Dovecot:
         (self.root / "dovecot.conf").write_text(
             _CONFIG.format(root=self.root, port=self.port, tls_port=self.tls_port, extra="", imap_extra=extra)
         )
-        self._process = subprocess.Popen(
-            ["dovecot", "-F", "-c", str(self.root / "dovecot.conf")],
-            stdout=subprocess.DEVNULL,
-            stderr=(self.root / "errors.log").open("wb"),
-            start_new_session=True,
-        )
+        with (self.root / "errors.log").open("wb") as errors:
+            self._process = subprocess.Popen(
+                ["dovecot", "-F", "-c", str(self.root / "dovecot.conf")],
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
         wait_until(self._answers, description=f"Dovecot on port {self.port}", timeout_seconds=20)
 
     def _answers(self) -> bool:
@@ -169,22 +181,13 @@ class Dovecot:
 
     # --- users ---
 
-    def user(self, *, quota_bytes: int | None = None) -> str:
-        """A new user with empty folders."""
-        name = f"user{next(self._numbers)}"
-        rule = f"userdb_quota_rule=*:bytes={quota_bytes}" if quota_bytes else ""
-        line = f"{name}:{PASSWORD}:{_MAIL_USER[1]}:{_MAIL_USER[2]}::{self.root}/mail/{name}::{rule}\n"
-        with (self.root / "users").open("a") as users:
-            users.write(line)
-        wait_until(lambda: self._lets_in(name), description=f"a login of {name}", timeout_seconds=10)
+    def user(self, *, quota: bool = False) -> str:
+        """A user whom nobody had yet, with empty folders; with a quota, of `QUOTA_BYTES` in all."""
+        name = f"{'small' if quota else 'user'}{next(self._numbers)}"
+        for folder in ("INBOX", *FOLDERS):
+            with self.by_hand(name, folder):
+                pass
         return name
-
-    def _lets_in(self, name: str) -> bool:
-        try:
-            with self.by_hand(name):
-                return True
-        except Exception:  # noqa: BLE001 - whatever it says, it is not ready
-            return False
 
     def settings(self, user: str, **changes: Any) -> ImapSettings:
         fields = {
@@ -205,7 +208,8 @@ class Dovecot:
     @contextmanager
     def by_hand(self, user: str, folder: str = "INBOX") -> Iterator[MailBoxUnencrypted]:
         """What the user does with his own mail program. It deletes nothing unless told to."""
-        with MailBoxUnencrypted("127.0.0.1", self.port, timeout=20).login(user, PASSWORD, folder) as box:
+        with MailBoxUnencrypted("127.0.0.1", self.port, timeout=20) as box:
+            box.login(user, PASSWORD, folder)
             yield box
 
     # --- mail ---
@@ -222,7 +226,7 @@ class Dovecot:
         place = self.folder_path(user, folder)
         arrived = (at or datetime.now(UTC)).timestamp()
         for message in messages:
-            number = next(self._numbers)
+            number = next(self._letters)
             name = f"{int(arrived)}.M{number:09d}P1.test"
             letters = "".join(sorted(_LETTERS[flag] for flag in flags))
             path = place / (f"cur/{name}:2,{letters}" if letters else f"new/{name}")
@@ -232,7 +236,7 @@ class Dovecot:
 
     def folder_path(self, user: str, folder: str = "INBOX") -> Path:
         home = self.root / "mail" / user
-        return home if folder == "INBOX" else home / f".{folder}"
+        return home if folder == "INBOX" else home / f".{utf7_encode(folder).decode()}"
 
     def number_anew(self, user: str, folder: str = "INBOX") -> None:
         """Lose what the server knows of a folder: another UIDVALIDITY, other uids; flags are in the names."""

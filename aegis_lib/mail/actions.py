@@ -88,29 +88,38 @@ def corrected(
 ) -> tuple[Category, CorrectionSource] | None:
     """What the reader says by a keyword of his, or by having put the mail elsewhere; None: nothing.
 
-    A mail in a folder that was numbered anew says nothing by being there.
+    What he said by a keyword or a command holds wherever the mail lies. A mail in a folder that was numbered
+    anew says nothing by being there.
     """
-    current = standing.category
+    current, said_by = standing.category, standing.corrected_by
     if current is None or not standing.finished:
         return None
     others = [category for category in carried if category is not current]
-    if len(others) == 1 and standing.corrected_by is not CorrectionSource.COMMAND:
+    if len(others) == 1 and said_by is not CorrectionSource.COMMAND:
         return others[0], CorrectionSource.KEYWORD
+    if said_by not in {None, CorrectionSource.MOVED}:
+        return None
+    better = _by_place(standing, current, place, folders)
+    return (better, CorrectionSource.MOVED) if better else None
+
+
+def _by_place(standing: Standing, current: Category, place: MailKey, folders: Folders) -> Category | None:
     if place.folder == folders.junk:
-        return None if current is Category.SPAM else (Category.SPAM, CorrectionSource.MOVED)
+        return None if current is Category.SPAM else Category.SPAM
     moved_from = standing.moved_from
+    if standing.corrected_by is CorrectionSource.MOVED:
+        return Category.INFORMATIONAL if current is Category.SPAM else None
     if moved_from is None:
         return None
     if current is Category.SPAM and place.folder == folders.archive:
-        return Category.INFORMATIONAL, CorrectionSource.MOVED
+        return Category.INFORMATIONAL
     if (place.folder, place.uidvalidity) != (moved_from.folder, moved_from.uidvalidity):
         return None
-    better = {
+    return {
         Category.SPAM: Category.INFORMATIONAL,
         Category.PROMOTIONAL: Category.INFORMATIONAL,
         Category.INFORMATIONAL: Category.ACTION_REQUIRED,
     }.get(current)
-    return (better, CorrectionSource.MOVED) if better else None
 
 
 def keywords_for(category: Category) -> tuple[tuple[str, ...], tuple[str, ...]]:
