@@ -12,6 +12,7 @@ checks. A message of a form that we do not know is nobody's command; it does not
 
 from __future__ import annotations
 
+import json as json_text
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -145,6 +146,7 @@ class _Application(Reply):
 
 
 _ROWS = TypeAdapter(list[dict[str, Any]])
+"""Read by the standard library: one text that is no Unicode must not spoil the others."""
 
 
 def _message(row: dict[str, Any]) -> _Message | _Odd:
@@ -246,9 +248,8 @@ class DiscordChannel:
     def _messages(self, params: Mapping[str, str | int]) -> list[_Message | _Odd]:
         answer = self._ask("read", "GET", f"/channels/{self.channel_id}/messages", params=params)
         try:
-            rows = _ROWS.validate_json(answer.body)
-            found = [_message(row) for row in rows]
-        except ValidationError:
+            found = [_message(row) for row in _ROWS.validate_python(json_text.loads(answer.body))]
+        except (ValidationError, ValueError):
             raise DependencyUnavailable(
                 NAME,
                 "answered with something else than messages.",

@@ -133,7 +133,12 @@ def test_a_forwarded_command_has_no_text_of_its_own(fake: FakeDiscord, channel: 
 
 @pytest.mark.parametrize(
     "odd",
-    [{"content": None}, {"author": None}, {"type": "0"}, {"author": {"id": "x", "username": "ada"}}],
+    [
+        {"content": None},
+        {"author": None},
+        {"type": "0"},
+        {"author": {"id": "x", "username": "ada"}},
+    ],
     ids=["no-content", "no-author", "type-as-text", "author-of-no-id"],
 )
 def test_a_message_of_an_unknown_form_is_nobodys_and_keeps_no_other_from_us(
@@ -144,6 +149,12 @@ def test_a_message_of_an_unknown_form_is_nobodys_and_keeps_no_other_from_us(
     strange, good = channel.after(first - 1)
     assert (strange.id, strange.by_person, strange.content) == (first, False, "")
     assert good.content == "!help"
+
+
+def test_a_text_that_is_no_unicode_spoils_no_other(fake: FakeDiscord, channel: DiscordChannel) -> None:
+    first = fake.say("!task \ud800")
+    fake.say("!help")
+    assert [message.content for message in channel.after(first - 1)] == ["!task \ud800", "!help"]
 
 
 def test_an_edited_message_says_so_and_a_deleted_one_is_gone(

@@ -150,6 +150,10 @@ class FakeDiscord:
     sends: bool = True
     buckets: dict[str, Bucket] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
+    before_write: Callable[[], None] = lambda: None
+    """Called when a message has arrived and is not yet in the room."""
+    after_write: Callable[[], None] = lambda: None
+    """Called when it is in the room and nobody has been told."""
     _nonces: dict[str, dict[str, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _newest: int = 0
@@ -290,7 +294,10 @@ class FakeDiscord:
                 return none
             if not self.sends:
                 return reply(403, {"message": "Missing Permissions", "code": 50013})
-            return self._take(request, room, _BOT_FIELDS)
+            self.before_write()
+            answer = self._take(request, room, _BOT_FIELDS)
+            self.after_write()
+            return answer
 
     def _list(self, request: Request) -> Response:
         with self._lock:
@@ -319,7 +326,7 @@ class FakeDiscord:
 
     def _as_seen(self, message: dict[str, Any]) -> dict[str, Any]:
         """Without the intent, what others wrote comes empty unless it mentions the bot."""
-        own = message["author"]["id"] == BOT_ID or f"<@{BOT_ID}>" in message["content"]
+        own = message["author"]["id"] == BOT_ID or f"<@{BOT_ID}>" in (message["content"] or "")
         if self.content_intent or own:
             return message
         return {**message, "content": "", **{name: [] for name in _WITHHELD}}
