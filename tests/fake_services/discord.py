@@ -150,6 +150,9 @@ class FakeDiscord:
     sends: bool = True
     buckets: dict[str, Bucket] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
+    bytes_sent: int = 0
+    answered_at: dict[int, float] = field(default_factory=dict)
+    """When (monotonic seconds) the first answer to each message was in its room."""
     before_write: Callable[[], None] = lambda: None
     """Called when a message has arrived and is not yet in the room."""
     after_write: Callable[[], None] = lambda: None
@@ -274,7 +277,9 @@ class FakeDiscord:
         headers = bucket.headers(self.clock()) if bucket is not None else {}
         headers |= self.next_headers
         self.next_headers = {}
-        return Response(status=204, headers=headers) if status == 204 else reply(status, body, headers)
+        done = Response(status=204, headers=headers) if status == 204 else reply(status, body, headers)
+        self.bytes_sent += len(done.get_data())
+        return done
 
     def _no_room(self, room: str) -> Response | None:
         if room == LOCKED:
@@ -412,6 +417,8 @@ class FakeDiscord:
                 message["message_reference"] = {"type": 0, "channel_id": room, "message_id": to["message_id"]}
             self.rooms[room].append(message)
             self.last_ids[room] = message["id"]
+            if to is not None:
+                self.answered_at.setdefault(int(to["message_id"]), time.monotonic())
             if nonce is not None:
                 self._nonces[nonce] = message
         if self.lost_answers:
