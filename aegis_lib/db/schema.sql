@@ -584,8 +584,18 @@ CREATE TABLE public.mail_places (
     uidvalidity bigint NOT NULL,
     uid bigint NOT NULL,
     mail_id bigint NOT NULL,
-    seen_at timestamp with time zone NOT NULL
+    seen_at timestamp with time zone NOT NULL,
+    ordinal bigint NOT NULL
 );
+
+CREATE SEQUENCE public.mail_places_ordinal_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.mail_places_ordinal_seq OWNED BY public.mail_places.ordinal;
 
 CREATE TABLE public.mail_sorted (
     id bigint NOT NULL,
@@ -671,6 +681,8 @@ ALTER TABLE ONLY public.discord_tasks ALTER COLUMN id SET DEFAULT nextval('publi
 ALTER TABLE ONLY public.email_cache ALTER COLUMN id SET DEFAULT nextval('public.email_cache_id_seq'::regclass);
 
 ALTER TABLE ONLY public.episodic_memory ALTER COLUMN id SET DEFAULT nextval('public.episodic_memory_id_seq'::regclass);
+
+ALTER TABLE ONLY public.mail_places ALTER COLUMN ordinal SET DEFAULT nextval('public.mail_places_ordinal_seq'::regclass);
 
 ALTER TABLE ONLY public.tasks ALTER COLUMN id SET DEFAULT nextval('public.tasks_id_seq'::regclass);
 

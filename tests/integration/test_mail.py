@@ -33,7 +33,7 @@ from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DatabaseSettings, ImapSettings
 from tests import postgres as servers
 from tests import tcp_proxy
-from tests.dovecot import Dovecot
+from tests.dovecot import Dovecot, running
 from tests.fakes import FakeMemory, FakeNotifier
 from tests.letters import RULES, letter
 
@@ -374,13 +374,33 @@ def test_a_notification_that_cannot_be_delivered_is_tried_again(office: Office) 
     assert office.titles() == ["Urgent mail: now"]
 
 
-def test_a_full_junk_folder_leaves_the_mail_where_it_is_and_says_so(dovecot: Dovecot, office: Office) -> None:
+def test_a_user_over_his_quota_loses_nothing(dovecot: Dovecot, office: Office) -> None:
     office.user = dovecot.user(quota=True)
-    office.server.deliver(office.user, letter(Category.SPAM, "stays", text="x" * 10_000))
-    office.server.deliver(office.user, letter(Category.INFORMATIONAL, text="y" * 25_000), folder="Archive")
-    report = office.triage(MOVING)
-    assert report.processed == 1
+    office.server.deliver(office.user, letter(Category.INFORMATIONAL, text="y" * 40_000), folder="Archive")
+    office.server.deliver(office.user, letter(Category.SPAM, "one", text="x" * 10_000))
+    assert office.triage(MOVING).processed == 1
     assert len(office.server.uids(office.user)) + len(office.server.uids(office.user, "Spamverdacht")) == 1
+    assert office.triage(MOVING).outcome is Outcome.NO_INPUT
+
+
+@pytest.fixture(scope="module")
+def plain_server() -> Iterator[Dovecot]:
+    """A server that can do no more than IMAP could in 2003."""
+    with running(capability="IMAP4rev1 LITERAL+") as server:
+        yield server
+
+
+def test_a_server_that_cannot_move_in_one_step_moves_nothing_and_that_is_said(
+    dovecot: Dovecot, plain_server: Dovecot, database_settings: DatabaseSettings
+) -> None:
+    office = Office(plain_server, plain_server.user(), database_settings)
+    one_of_each(office)
+    report = office.triage(MOVING)
+    assert (report.outcome, report.processed, report.moved) == (Outcome.DEGRADED, 5, 0)
+    assert "has no MOVE (RFC 6851), so nothing is moved" in report.summary
+    assert len(office.flags()) == 5
+    with db.connect(office.settings) as opened:
+        assert not any(one.moved for one in opened.mail.newest(10))
 
 
 # --- corrections ---

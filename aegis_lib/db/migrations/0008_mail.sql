@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS mail_sorted (
     UNIQUE (account, identity)
 );
 
--- Every place where a mail was seen. A uid means something only with its folder and that folder's uidvalidity.
+-- Every place where a mail was seen, the last one with the highest ordinal. A uid means something only with its
+-- folder and that folder's uidvalidity.
 CREATE TABLE IF NOT EXISTS mail_places (
     account text NOT NULL,
     folder text NOT NULL,
@@ -51,6 +52,7 @@ CREATE TABLE IF NOT EXISTS mail_places (
     uid bigint NOT NULL,
     mail_id bigint NOT NULL REFERENCES mail_sorted (id) ON DELETE CASCADE,
     seen_at timestamptz NOT NULL,
+    ordinal bigserial,
     PRIMARY KEY (account, folder, uidvalidity, uid)
 );
 
@@ -96,7 +98,7 @@ BEGIN
             ('mail_sorted', 'id,account,identity,cache_id,claimed_at,attempts,decided_at,category,confidence,'
                 'decided_by,reasons,scores,move_to,moved_from_folder,moved_from_uidvalidity,moved_from_uid,'
                 'finished_at,problem'),
-            ('mail_places', 'account,folder,uidvalidity,uid,mail_id,seen_at'),
+            ('mail_places', 'account,folder,uidvalidity,uid,mail_id,seen_at,ordinal'),
             ('mail_corrections', 'id,mail_id,category,was,source,corrected_at,learned_at'),
             ('mail_classifiers', 'account,state,lessons,updated_at'),
             ('mail_drafts', 'account,identity,reminders,reminded_at,reminder_key')

@@ -31,7 +31,7 @@ SELECT s.id, s.identity, s.attempts, s.decided_at, s.category AS decided, s.conf
 FROM mail_sorted AS s
 JOIN LATERAL (
     SELECT folder, uidvalidity, uid FROM mail_places
-    WHERE mail_id = s.id ORDER BY seen_at DESC, uid DESC LIMIT 1
+    WHERE mail_id = s.id ORDER BY ordinal DESC LIMIT 1
 ) AS p ON true
 WHERE s.account = :account AND s.finished_at IS NULL
 ORDER BY s.claimed_at, s.id
@@ -64,7 +64,8 @@ SELECT :account::text, folder, uidvalidity, uid, mail_id, :now
 FROM unnest(:folders::text[], :uidvalidities::bigint[], :uids::bigint[], :mail_ids::bigint[])
     AS given (folder, uidvalidity, uid, mail_id)
 ON CONFLICT (account, folder, uidvalidity, uid) DO UPDATE
-SET mail_id = excluded.mail_id, seen_at = excluded.seen_at;
+SET mail_id = excluded.mail_id, seen_at = excluded.seen_at,
+    ordinal = nextval(pg_get_serial_sequence('mail_places', 'ordinal'));
 
 -- name: cache_mails
 -- Keep mails in email_cache. A message id that another mail has already is a stranger's choice: it gets a mark.
@@ -160,7 +161,7 @@ FROM mail_corrections AS c
 JOIN mail_sorted AS s ON s.id = c.mail_id
 LEFT JOIN LATERAL (
     SELECT folder, uidvalidity, uid FROM mail_places
-    WHERE mail_id = s.id ORDER BY seen_at DESC, uid DESC LIMIT 1
+    WHERE mail_id = s.id ORDER BY ordinal DESC LIMIT 1
 ) AS p ON true
 WHERE s.account = :account AND c.learned_at IS NULL
 ORDER BY c.id
@@ -222,7 +223,7 @@ LEFT JOIN LATERAL (
 ) AS c ON true
 LEFT JOIN LATERAL (
     SELECT folder, uidvalidity, uid FROM mail_places
-    WHERE mail_id = s.id ORDER BY seen_at DESC, uid DESC LIMIT 1
+    WHERE mail_id = s.id ORDER BY ordinal DESC LIMIT 1
 ) AS p ON true
 WHERE (:category::text IS NULL OR coalesce(c.category, s.category) = :category::text)
   AND (NOT :corrected::boolean OR c.category IS NOT NULL)
@@ -251,4 +252,4 @@ LIMIT :limit::integer;
 
 -- name: places_of
 -- Where a mail was seen, the newest first.
-SELECT folder, uidvalidity, uid FROM mail_places WHERE mail_id = :mail_id::bigint ORDER BY seen_at DESC, uid DESC;
+SELECT folder, uidvalidity, uid FROM mail_places WHERE mail_id = :mail_id::bigint ORDER BY ordinal DESC;
