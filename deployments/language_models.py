@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 
 from aegis_lib import config
 from aegis_lib.db import database
+from aegis_lib.errors import DependencyUnavailable
 from aegis_lib.llm.model import ALL_JOBS, ProviderState
 from aegis_lib.outcome import AwareDatetime, Frozen
-from aegis_lib.settings import ClaudeSettings, OllamaSettings, ZaiSettings
+from aegis_lib.settings import ClaudeSettings, DatabaseSettings, OllamaSettings, ZaiSettings
+from deployments.check import Check
+
+NAME = "language models"
 
 
 class ProviderLine(Frozen):
@@ -42,7 +46,7 @@ class Standing(Frozen):
     renews_at: AwareDatetime
 
 
-def standing(now: datetime) -> Standing:
+def standing(now: datetime, settings: DatabaseSettings | None = None) -> Standing:
     """How things are at `now`.
 
     Raises:
@@ -51,7 +55,7 @@ def standing(now: datetime) -> Standing:
     """
     limits = config.load().llm
     set_up = _providers()
-    with database.connect() as db:
+    with database.connect(settings) as db:
         known = {state.provider: state for state in db.language_models.providers(now)}
         spent = {row.scope: row.tokens for row in db.language_models.spent(now.astimezone(UTC).date())}
     pace = limits.requests_per_minute.model_dump()
@@ -71,6 +75,32 @@ def standing(now: datetime) -> Standing:
         ),
         renews_at=datetime.combine(tomorrow, time(), UTC),
     )
+
+
+def check(settings: DatabaseSettings, now: datetime) -> Check:
+    """Whether one of the language models that are set answers. Without the database that is not known."""
+    try:
+        return judge(standing(now, settings).providers)
+    except DependencyUnavailable:
+        return Check(
+            name=NAME, ok=None, detail="not seen without the database", fix="mend the database first."
+        )
+
+
+def judge(providers: Sequence[ProviderLine]) -> Check:
+    """Decide over how they do: it is enough that one answers, or was not asked yet."""
+    used = [line for line in providers if line.state != "not set"]
+    if not used:
+        return Check(
+            name=NAME,
+            ok=None,
+            detail="not configured: jobs do without",
+            fix="set ZAI_API_KEY, CLAUDE_CODE_OAUTH_TOKEN or OLLAMA_HOST, if jobs are to ask one.",
+        )
+    said = "; ".join(f"{one.provider}: {one.problem if one.failures else one.state}" for one in used)
+    if all(one.failures for one in used):
+        return Check(name=NAME, ok=False, detail=said, fix="mend what is said; `aegis llm` shows more.")
+    return Check(name=NAME, ok=True, detail=said)
 
 
 def _providers() -> Mapping[str, tuple[str, bool]]:
