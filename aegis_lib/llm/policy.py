@@ -14,6 +14,8 @@ SHORTEST_SECRET_CHARACTERS = 6
 KEPT_CHARACTERS = 20_000
 """How much of one text is written down."""
 
+_LOOKED_AT = 4
+"""So many times of what may be sent are looked through: much of it may be invisible or secret."""
 _OVERHEAD_TOKENS = 200
 _BYTES_PER_TOKEN = 3
 """Fewer than any tokenizer needs on average, so that an estimate is rather too high than too low."""
@@ -54,21 +56,33 @@ def visible(text: str) -> str:
     return "".join(c for c in plain if c in "\n\t" or unicodedata.category(c)[0] != "C")
 
 
-def set_apart(untrusted: Mapping[str, str], token: str, most_characters: int) -> str:
-    """Strangers' texts as data, each between marks that hold `token`, which nobody could know beforehand."""
+def harmless(text: str, secrets: Collection[str], most_characters: int) -> str:
+    """The beginning of a text as it may be sent: what people see of it, without secrets.
+
+    In this order, so that neither an invisible character nor the cut makes a secret unrecognisable.
+    """
+    return redacted(visible(text[: most_characters * _LOOKED_AT]), secrets)[:most_characters]
+
+
+def set_apart(
+    untrusted: Mapping[str, str], token: str, secrets: Collection[str], most_characters: int
+) -> str:
+    """Strangers' texts as data, each between marks that hold `token`, which nobody could know beforehand.
+
+    Each is made harmless by itself: what looks like a secret without an end must not take its mark along.
+    """
     if not untrusted:
         return "There are no data."
     pieces = []
     for name, text in untrusted.items():
-        shown = visible(text)
-        cut = f"\n[{len(shown) - most_characters} more characters]" if len(shown) > most_characters else ""
-        pieces.append(f"<<< {name} {token}\n{shown[:most_characters]}{cut}\n>>> {token}")
+        cut = f"\n[{len(text) - most_characters} more characters]" if len(text) > most_characters else ""
+        pieces.append(f"<<< {name} {token}\n{harmless(text, secrets, most_characters)}{cut}\n>>> {token}")
     return "\n\n".join(pieces)
 
 
-def asked_again(data: str, answer: str, problem: str, token: str) -> str:
+def asked_again(data: str, answer: str, problem: str, token: str, secrets: Collection[str]) -> str:
     """The same data once more, with the answer that could not be used and what is wrong with it."""
-    wrong = set_apart({"answer": answer}, token, 2000)
+    wrong = set_apart({"answer": answer}, token, secrets, 2000)
     return (
         f"{data}\n\nYou answered this before, and the answer could not be used:\n\n{wrong}\n\n"
         f"What is wrong with it: {problem}\nAnswer again, in the form that you are given."

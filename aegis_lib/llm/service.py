@@ -139,11 +139,11 @@ class _Asking(Generic[A]):
         self._input_tokens = self._output_tokens = 0
         self._ledger = around.ledger()
         self._deadline = around.monotonic() + config.patience_seconds
-        data = policy.set_apart(question.untrusted, _token(), config.untrusted_characters)
-        instruction = prompt_files.written(question.prompt, question.facts)
+        most = config.untrusted_characters
+        facts = {name: policy.harmless(fact, secrets, most) for name, fact in question.facts.items()}
         self._request = Request(
-            instruction=policy.redacted(instruction, secrets),
-            data=policy.redacted(data, secrets),
+            instruction=prompt_files.written(question.prompt, facts),
+            data=policy.set_apart(question.untrusted, _token(), secrets, most),
             form=question.answer.model_json_schema(),
             max_answer_tokens=question.max_answer_tokens,
         )
@@ -157,8 +157,7 @@ class _Asking(Generic[A]):
         """
         found = self._once(provider, self._request)
         if isinstance(found, _Unusable) and found.verdict is Verdict.INVALID:
-            again = policy.asked_again(self._request.data, found.text, found.problem, _token())
-            data = policy.redacted(again, self._secrets)
+            data = policy.asked_again(self._request.data, found.text, found.problem, _token(), self._secrets)
             found = self._once(provider, self._request.model_copy(update={"data": data}))
         if isinstance(found, _Unusable):
             raise PermanentFailure(
@@ -179,7 +178,7 @@ class _Asking(Generic[A]):
             return Answer(
                 value=value,
                 provider=provider.name,
-                model=reply.model,
+                model=_named(reply),
                 input_tokens=self._input_tokens,
                 output_tokens=self._output_tokens,
             )
@@ -311,13 +310,18 @@ def _token() -> str:
 def _told(reply: Reply, verdict: Verdict, problem: str, secrets: Collection[str]) -> Told:
     return Told(
         verdict=verdict,
-        answer=policy.visible(policy.redacted(reply.text, secrets))[: policy.KEPT_CHARACTERS],
+        answer=policy.harmless(reply.text, secrets, policy.KEPT_CHARACTERS),
         problem=problem or None,
-        model=policy.short(policy.visible(reply.model), 200),
+        model=_named(reply),
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
         spent_tokens=reply.input_tokens + reply.output_tokens,
     )
+
+
+def _named(reply: Reply) -> str:
+    """The model as the provider calls it."""
+    return policy.short(policy.visible(reply.model), 200)
 
 
 def _nobody(failed: Mapping[str, NoReply]) -> DependencyUnavailable | PermanentFailure:
