@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import math
 import os
 import statistics
@@ -100,7 +101,7 @@ def costs(looks: int) -> tuple[dict[str, float], dict[str, float]]:
     with HTTPServer(port=0, threaded=True) as server, shared_server() as postgres:
         fake = FakeDiscord(server)
         for number in range(MESSAGES):
-            at = datetime.now(UTC) - timedelta(minutes=10, seconds=MESSAGES - number)
+            at = datetime.now(UTC) - timedelta(minutes=10 + MESSAGES - number)
             fake.say(f"Talk number {number}, of which there is a lot in such a channel.", at=at)
         settings = postgres.settings(postgres.create_migrated())
         look(fake, settings)
@@ -155,6 +156,7 @@ def main() -> None:
     options.add_argument("--looks", type=int, default=100)
     options.add_argument("--commands", type=int, default=12)
     chosen = options.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     ours, other = costs(chosen.looks)
     print(f"{'a look at a quiet channel':<28}{'requests':>9}{'kB':>8}{'CPU ms':>8}{'wall ms':>9}")
     for name, row in (("from the bookmark on", ours), ("without a bookmark", other)):
