@@ -289,15 +289,18 @@ def test_a_model_that_the_provider_lacks_names_its_setting(chat: FakeChat) -> No
     assert "ollama pull other" in reply.mend
 
 
-def test_credentials_of_other_programs_in_the_environment_are_not_sent(
+def test_what_the_environment_says_to_other_programs_is_not_sent(
     zai: FakeAnthropic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    headers = "X-Team: somebody-elses\nAuthorization: Bearer somebody-elses\nx-api-key: somebody-elses"
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", headers)
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api-somebody-elses")
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "somebody-elses-token")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://elsewhere.invalid")
     with providers.connect(ZaiSettings(api_key=SecretStr(KEY), base_url=zai.base_url)) as (provider,):
         assert isinstance(provider.ask(REQUEST, 5), Reply)
     assert "somebody-elses" not in str(zai.headers)
+    assert not [name for name in zai.headers[0] if name.startswith("x-")]
 
 
 def test_a_key_of_the_console_goes_without_the_header_for_tokens(httpserver: HTTPServer) -> None:

@@ -11,10 +11,12 @@ do not retry, and follow no redirect: a key goes to the address that was set and
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import anthropic
+import httpx2
 import openai
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.exceptions import ContentFilterError
@@ -48,9 +50,15 @@ CONSOLE_KEY = "sk-ant-api"
 """How keys of the Console begin."""
 FORM = "answer"
 LONGEST_NAME = 200
+NO_KEY = "none"
+"""Ollama asks for no key, but the package does."""
 MOST_EVENTS = 20_000
 """A stream with more is no answer to a question of ours."""
 
+_HEADERS = {
+    "host", "connection", "accept", "accept-encoding", "content-type", "content-length", "transfer-encoding",
+    "user-agent", "authorization", "anthropic-version", "anthropic-beta",
+}  # fmt: skip
 _FORM_DESCRIPTION = "Gives the answer. Call it once."
 
 
@@ -150,7 +158,9 @@ def _anthropic(access: Access) -> Line:
         base_url=access.base_url,
         max_retries=0,
         default_headers={"anthropic-beta": OAUTH_BETA} if with_token else None,
-        http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
+        http_client=anthropic.DefaultAsyncHttpxClient(
+            follow_redirects=False, event_hooks={"request": [_only_ours(secret)]}
+        ),
     )
     return Line(
         access, AnthropicModel(access.model, provider=AnthropicProvider(anthropic_client=client)), client
@@ -159,10 +169,12 @@ def _anthropic(access: Access) -> Line:
 
 def _chat_completions(access: Access) -> Line:
     client = openai.AsyncOpenAI(
-        api_key="none",  # the server asks for none, the package does
+        api_key=NO_KEY,
         base_url=access.base_url,
         max_retries=0,
-        http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
+        http_client=openai.DefaultAsyncHttpxClient(
+            follow_redirects=False, event_hooks={"request": [_only_ours(NO_KEY)]}
+        ),
     )
     provider = OllamaProvider(openai_client=client)
     profile = merge_profile(
@@ -170,3 +182,18 @@ def _chat_completions(access: Access) -> Line:
         OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
     )
     return Line(access, OllamaModel(access.model, provider=provider, profile=profile), client)
+
+
+def _only_ours(secret: str) -> Callable[[httpx2.Request], Awaitable[None]]:
+    """Lets out no header but those that the protocols need.
+
+    The packages add what variables of other programs say (`ANTHROPIC_CUSTOM_HEADERS`, `OPENAI_ORG_ID`), which
+    may be meant for somebody else, and facts about this machine.
+    """
+
+    async def strip(request: httpx2.Request) -> None:
+        for name in set(request.headers) - _HEADERS:
+            del request.headers[name]
+        request.headers["authorization"] = f"Bearer {secret}"
+
+    return strip
