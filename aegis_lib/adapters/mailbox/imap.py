@@ -70,6 +70,7 @@ class ImapMailbox:
         self._host = settings.host or ""
         self._account = f"{(settings.user or '').lower()}@{self._host.lower()}"
         self._opened = OpenedFolder(name="", uidvalidity=1, messages=0)
+        self._read_only = False
         self._folders: Folders | None = None
 
     @property
@@ -119,6 +120,7 @@ class ImapMailbox:
 
     def open(self, folder: str, *, read_only: bool = False) -> OpenedFolder:
         """Open a folder; the methods below are about the one that is open."""
+        self._read_only = read_only
         with self._translated(f"opening {folder}"):
             try:
                 self._box.folder.set(folder, readonly=read_only)
@@ -284,6 +286,7 @@ class ImapMailbox:
 
     def mark(self, uids: Sequence[int], add: Sequence[str], remove: Sequence[str] = ()) -> None:
         """Put flags and keywords on mails, and take some away; uids that are gone are no error."""
+        self._check_writable()
         if uids and add:
             self._command("STORE", wire.message_set(uids), "+FLAGS.SILENT", f"({' '.join(add)})")
         if uids and remove:
@@ -297,6 +300,7 @@ class ImapMailbox:
         """
         if not uids:
             return {}
+        self._check_writable()
         if "MOVE" not in self._client.capabilities:
             raise MailboxRefused(
                 f"{self._host} has no MOVE (RFC 6851), so nothing is moved. "
@@ -310,6 +314,11 @@ class ImapMailbox:
             return {}
         pairs = zip(wire.members(words[1]), wire.members(words[2]), strict=False)
         return {old: MailKey(folder=folder, uidvalidity=int(words[0]), uid=new) for old, new in pairs}
+
+    def _check_writable(self) -> None:
+        """Some servers take what cannot be done with a folder that is open to be read, and do nothing."""
+        if self._read_only:
+            raise MailboxRefused(f"{self._host}: {self._opened.name} is open to be read only.")
 
     # --- speaking ---
 
