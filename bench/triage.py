@@ -4,9 +4,10 @@
     python bench/triage.py --corpus FOLDER [--limit N]    mail that you bring, labelled
 
 FOLDER is a TREC spam corpus (`full/index`), or has one Maildir, mbox file or folder of single files for each
-label: the categories, or names with `ham` and `spam` in them such as SpamAssassin's `easy_ham` and `spam_2`.
-Every mail is decided before it is taught, the oldest first; bench/mail_quality.py explains the figures. Corpora
-of ham and spam say nothing of the other categories, and have no trusted server: rules that need one are silent.
+label: categories, or names with `ham` and `spam` in them such as SpamAssassin's `easy_ham` and `spam_2`.
+Every mail is decided before it is taught, the oldest first; tests/mail_quality.py explains the figures.
+Corpora of ham and spam say nothing of the other categories and name no trusted server: rules that need one
+are silent.
 
 Prints a table and, as the last line, one JSON object.
 """
@@ -23,9 +24,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aegis_lib.mail.model import RulesConfig
-from bench import mail_quality
-from bench.mail_quality import Labelled, Quality
-from tests import mail_corpus
+from tests import mail_corpus, mail_quality
+from tests.mail_quality import Labelled, Quality
 
 
 def generated(count: int) -> Iterator[Labelled]:

@@ -119,18 +119,23 @@ def restored(state: Mapping[str, Any] | None) -> Model:
     if not state or state.get("version") != VERSION or state.get("bits") != BITS:
         return Model()
     try:
-        return Model(
+        model = Model(
             weights={Category(name): _unpacked(text) for name, text in state["weights"].items()},
             steps={Category(name): _unpacked(text) for name, text in state["steps"].items()},
             taught={Category(name): int(number) for name, number in state["taught"].items()},
             record={str(key): (float(seen), float(right)) for key, (seen, right) in state["record"].items()},
             senders={str(key): str(habit) for key, habit in state["senders"].items()},
         )
+        if not set(model.weights) == set(model.steps) == set(model.taught):
+            raise ValueError("its parts are about different categories")
+        if not set("".join(model.senders.values())) <= set(_CATEGORIES):
+            raise ValueError("a sender's mails are of no known category")
     except _DAMAGE as error:
         raise PermanentFailure(
             f"What the mail classifier has learned cannot be read: {type(error).__name__}: {error}. "
             "Fix: remove its stored state; it starts anew."
         ) from error
+    return model
 
 
 def _packed(values: Sequence[float]) -> str:

@@ -1,8 +1,9 @@
 """How well mail is sorted, on labelled mail of any origin. Reads and judges; prints nothing itself.
 
 Every mail is first decided, then taught, in the order in which it arrived, as by a reader who corrects every
-mistake (online evaluation with immediate feedback, as in the TREC spam track). While nothing or only one kind of
-mail was taught, the classifier says nothing, which counts as ham. Figures of spam are those of Cormack & Lynam, "TREC 2005 Spam Track Overview":
+mistake (online evaluation with immediate feedback, as in TREC's spam track). While nothing was taught or only
+one kind of mail, the classifier says nothing, which counts as ham. Figures of spam are those of Cormack &
+Lynam, "TREC 2005 Spam Track Overview":
 
 * 1-ROCA %: the chance that a ham is given a higher score than a spam, in percent; ties count half.
 * hm %, sm %: the shares of ham and spam on the wrong side; lam % is the mean of both on the logit scale. A
@@ -17,6 +18,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
@@ -209,8 +211,8 @@ def label_of(name: str) -> str | None:
 
 def _messages(place: Path) -> Iterator[bytes]:
     if place.is_file():
-        box = mailbox.mbox(place, create=False)
-        yield from (box.get_bytes(key) for key in box.keys())  # noqa: SIM118 - a mailbox is no dict
+        with closing(mailbox.mbox(place, create=False)) as box:
+            yield from (box.get_bytes(key) for key in box.keys())  # noqa: SIM118 - a mailbox is no dict
     elif (place / "cur").is_dir():
         for folder in ("cur", "new"):
             yield from (file.read_bytes() for file in sorted((place / folder).iterdir()))
