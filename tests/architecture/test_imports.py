@@ -18,6 +18,10 @@ IO_LIBRARIES = (
     "sqlalchemy",
     "apprise",
     "requests",
+    "pydantic_ai",
+    "anthropic",
+    "openai",
+    "httpx2",
 )
 AREAS = (
     "memory",
@@ -60,7 +64,7 @@ FORBIDDEN = {
     ),
     "flows open adapters, they do not use libraries": (
         ("flows/*.py",),
-        ("deployments", "httpx", "docker", "psycopg", "playwright", "aiosql", "alembic"),
+        ("deployments", "httpx", "docker", "psycopg", "playwright", "aiosql", "alembic", "pydantic_ai"),
     ),
     # A decision of a person is the same by every way: `aegis approvals` calls the service that chat does.
     "what talks to the server knows no business": (
