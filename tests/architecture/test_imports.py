@@ -31,12 +31,14 @@ AREAS = (
     "alerts",
     "tasks",
     "ledger",
+    "mail",
     "llm",
     "approvals",
     "commands",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
+MAIL_DECISIONS = ("authentication", "classifier", "features", "letters", "lexicon", "marks", "rules")
 FORBIDDEN = {
     "models know only values": (
         tuple(f"aegis_lib/{area}/model.py" for area in AREAS),
@@ -44,7 +46,8 @@ FORBIDDEN = {
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", *SERVICES, *IO_LIBRARIES),
     ),
     "policies decide without I/O, clock, settings or logs": (
-        (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py"),
+        (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
+         *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS)),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "logging", "os", "time", "pathlib",
          *IO_LIBRARIES),
