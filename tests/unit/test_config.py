@@ -89,8 +89,8 @@ def test_the_configuration_does_not_change() -> None:
         ),
         (
             "zzz: 1\n",
-            "aegis.yaml:1: unknown key 'zzz' at the top. "
-            "Known keys: alerts, approvals, commands, containers, digest, email, health, ledger, llm, memory.",
+            "aegis.yaml:1: unknown key 'zzz' at the top. Known keys: "
+            "alerts, approvals, commands, containers, digest, email, health, ledger, llm, memory.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
