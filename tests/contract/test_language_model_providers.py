@@ -217,9 +217,9 @@ def test_silence_ends_with_the_time(fake: Fake, ask: Callable[[float], NoReply])
 def test_an_answer_without_an_end_is_given_up(
     fake: Fake, ask: Callable[[], NoReply], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from aegis_lib.adapters.language_model import protocols
+    from aegis_lib.adapters.language_model import line
 
-    monkeypatch.setattr(protocols, "MOST_EVENTS", 1)
+    monkeypatch.setattr(line, "MOST_EVENTS", 1)
     fake.script.append(Said(form=FORM))
     reply = ask()
     assert isinstance(reply, NoReply)

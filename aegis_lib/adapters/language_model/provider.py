@@ -1,7 +1,7 @@
 """One provider of a language model: opens it with the first request, asks once, says what came of it.
 
-Must not ask again, ask another provider, or judge an answer. `protocols` is imported by the first request:
-with pydantic-ai and the vendors' packages it costs seconds.
+Must not ask again, ask another provider, or judge an answer. The protocol is imported by the first request:
+with pydantic-ai and the vendor's package it costs seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aegis_lib.adapters.language_model.access import Access
 from aegis_lib.llm.model import NoReply, Reply, Request, Trouble
 
 if TYPE_CHECKING:
-    from aegis_lib.adapters.language_model.protocols import Line
+    from aegis_lib.adapters.language_model.line import Line
 
 
 class Provider:
@@ -50,7 +50,10 @@ class Provider:
 
 def _open(access: Access) -> Line | NoReply:
     try:
-        from aegis_lib.adapters.language_model import protocols
+        if access.name == "ollama":
+            from aegis_lib.adapters.language_model.chat_completions import open_line
+        else:
+            from aegis_lib.adapters.language_model.anthropic_protocol import open_line
     except ModuleNotFoundError as error:
         return NoReply(
             trouble=Trouble.MISSET,
@@ -58,4 +61,4 @@ def _open(access: Access) -> Line | NoReply:
             mend="pip install 'aegis-scheduler[llm]'.",
             setting=access.secret_setting,
         )
-    return protocols.open_line(access)
+    return open_line(access)
