@@ -1,5 +1,6 @@
 """How well and how fast mail is sorted.
 
+    python bench/triage.py [--messages 10000]             speed: mails per second against a Dovecot
     python bench/triage.py --generated [--count 560]      the made-up mailbox of the tests
     python bench/triage.py --corpus FOLDER [--limit N]    mail that you bring, labelled
 
@@ -89,10 +90,13 @@ def main() -> None:
     arguments.add_argument("--limit", type=int, help="only the first so many mails of the corpus")
     arguments.add_argument("--generated", action="store_true", help="the made-up mailbox of the tests")
     arguments.add_argument("--count", type=int, default=560, help="how many made-up mails")
+    arguments.add_argument("--messages", type=int, default=10_000, help="how many mails for the speed")
     given = arguments.parse_args()
-    if not given.corpus and not given.generated:
-        arguments.error("say --generated or --corpus FOLDER")
     figures: dict[str, Any] = {}
+    if not given.corpus and not given.generated:
+        from bench import triage_mailbox
+
+        figures |= triage_mailbox.measure(given.messages, sample=500, delay_ms=20)
     if given.generated:
         quality = mail_quality.judge(generated(given.count), mail_corpus.RULES, mail_corpus.KNOWN)
         figures["generated"] = tell("generated", quality)
