@@ -37,6 +37,8 @@ _MOST_THREAD_IDS = 50
 _LONGEST_SUBJECT = 500
 _LONGEST_NAME = 200
 _ADDRESS = re.compile(r"[^\s<>@\"(),:;]{1,200}@[^\s<>@\"(),:;]{1,255}")
+_NAMED = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^",;<>])*)<([^<>]*)>\s*', re.DOTALL)
+"""A name, of whatever it consists, and an address in angle brackets: those are what mail programs go by."""
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _CHARSETS = {
@@ -174,7 +176,10 @@ def _addresses(raw_headers: Sequence[tuple[str, str]], *names: str) -> list[tupl
     values = [
         " ".join(raw.split())[: LONGEST_HEADER_CHARACTERS * 4] for name, raw in raw_headers if name in names
     ]
-    found = isolation.attempt(lambda: getaddresses(values))
+    if len(values) == 1 and (named := _NAMED.fullmatch(values[0])) and "@" in named[1]:
+        found: list[tuple[str, str]] | Exception = [(named[1].replace('"', "").strip(), named[2].strip())]
+    else:
+        found = isolation.attempt(lambda: getaddresses(values))
     if isinstance(found, Exception):
         return []
     return [

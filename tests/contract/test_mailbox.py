@@ -183,7 +183,7 @@ BROKEN = {
     "no body": b"From: a@example.net\nSubject: s\n",
     "an empty body": b"From: a@example.net\nSubject: s\n\n",
     "noise": bytes(range(256)) * 20,
-    "a boundary that never comes": b"From: a@example.net\nContent-Type: multipart/mixed; boundary=z\n\ntext\n",
+    "a boundary that never comes": b"From: a@example.de\nContent-Type: multipart/mixed; boundary=z\n\ntext\n",
     "no boundary": b"From: a@example.net\nContent-Type: multipart/alternative\n\ntext\n",
     "a charset that is none": b'From: a@example.net\nContent-Type: text/plain; charset="none"\n\n\xe4\xf6\n',
     "a charset that is a trap": b"From: a@example.net\nContent-Type: text/plain; charset=punycode\n\nabc-\n",
