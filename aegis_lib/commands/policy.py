@@ -83,7 +83,7 @@ def parse(content: str) -> Command | Mistake:
     found = _COMMAND.fullmatch(content.strip())
     if found is None:
         return Mistake(answer="That is no command. `!help` lists them.")
-    word, rest = found[1].lower(), (found[2] or "").strip()
+    word, rest = found[1].lower() if found[1].isascii() else "", (found[2] or "").strip()
     try:
         verb = Verb(word)
     except ValueError:

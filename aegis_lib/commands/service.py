@@ -193,11 +193,11 @@ class _Cycle:
         if claimed is None:
             return
         try:
-            if not policy.may(claimed, self.allowed):
+            if claimed.result is not None:  # done by a run that did not come to answering it
+                self._answer(claimed)
+            elif not policy.may(claimed, self.allowed):
                 self._refuse(claimed)
-                return
-            settled = claimed if claimed.result is not None else self._settle(claimed)
-            if settled is not None:
+            elif (settled := self._settle(claimed)) is not None:
                 self._answer(settled)
         except _ClaimLost:
             log.warning("discord_command_taken_over", message=record.message_id)
@@ -279,26 +279,28 @@ class _Cycle:
         except PermanentFailure as refusal:
             problem = str(refusal)
             self.problems.append(f"The answer to {record} cannot be shown: {problem}")
-            self._mark(record, UNSHOWN_EMOJI)
+            self._mark_as_unshown(record)
         self._close(record, record.state, problem)
         self.answered += 1
 
+    def _mark_as_unshown(self, record: CommandRecord) -> None:
+        """Better than no sign at all, and no reason to try the answer again."""
+        try:
+            self.channel.react(record.message_id, UNSHOWN_EMOJI)
+        except PermanentFailure as refusal:
+            log.warning("discord_reaction_refused", message=record.message_id, error=str(refusal))
+
     def _refuse(self, record: CommandRecord) -> None:
-        problem = self._mark(record, REFUSED_EMOJI)
+        problem = None
+        try:
+            self.channel.react(record.message_id, REFUSED_EMOJI)
+        except Misconfigured:
+            raise  # the right to react is missing: that is to be mended
+        except PermanentFailure as refusal:
+            problem = str(refusal)
         log.warning("discord_command_refused", author=record.author_id, message=record.message_id)
         self._close(record, CommandState.REFUSED, problem)
         self.refused += 1
-
-    def _mark(self, record: CommandRecord, emoji: str) -> str | None:
-        """Put a reaction on it; what kept us from it, where something did."""
-        try:
-            self.channel.react(record.message_id, emoji)
-        except Misconfigured:
-            raise
-        except PermanentFailure as refusal:
-            log.warning("discord_reaction_refused", message=record.message_id, error=str(refusal))
-            return str(refusal)
-        return None
 
     def _close(self, record: CommandRecord, state: CommandState, problem: str | None) -> None:
         if not self.store.answered(record, state, self.now, problem):

@@ -1,4 +1,4 @@
-"""The store of `discord_tasks`, and how far channels have been read. It decides and answers nothing.
+"""The store of `discord_tasks` and how far each has come, and of channels. It decides and answers nothing.
 
 What changes a command is conditional on the claim of who does it: a claim that was lost changes nothing.
 """

@@ -277,6 +277,31 @@ ALTER TABLE public.digests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.discord_answers (
+    task_id integer NOT NULL,
+    channel_id text NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    authorized boolean NOT NULL,
+    late boolean NOT NULL,
+    claim text,
+    attempts integer DEFAULT 0 NOT NULL,
+    parts_sent integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    problem text
+);
+
+COMMENT ON TABLE public.discord_answers IS 'How far each command of discord_tasks has come';
+
+COMMENT ON COLUMN public.discord_answers.authorized IS 'whether its author was allowed when it was read';
+
+COMMENT ON COLUMN public.discord_answers.late IS 'too old to change anything when it was read';
+
+COMMENT ON COLUMN public.discord_answers.claim IS 'the run that works on it, or worked on it last';
+
+COMMENT ON COLUMN public.discord_answers.answered_at IS 'when the last part of the answer, or the reaction, was out';
+
+COMMENT ON COLUMN public.discord_answers.problem IS 'why the answer could not be shown';
+
 CREATE TABLE public.discord_channels (
     channel_id text NOT NULL,
     first_id bigint,
@@ -303,16 +328,7 @@ CREATE TABLE public.discord_tasks (
     status character varying(32) DEFAULT 'pending'::character varying,
     result text,
     created_at timestamp with time zone DEFAULT now(),
-    completed_at timestamp with time zone,
-    channel_id text,
-    sent_at timestamp with time zone,
-    authorized boolean DEFAULT false NOT NULL,
-    late boolean DEFAULT false NOT NULL,
-    claim text,
-    attempts integer DEFAULT 0 NOT NULL,
-    parts_sent integer DEFAULT 0 NOT NULL,
-    answered_at timestamp with time zone,
-    problem text
+    completed_at timestamp with time zone
 );
 
 COMMENT ON TABLE public.discord_tasks IS 'One row per command; message_id is the claim on it';
@@ -320,16 +336,6 @@ COMMENT ON TABLE public.discord_tasks IS 'One row per command; message_id is the
 COMMENT ON COLUMN public.discord_tasks.status IS 'pending, completed, failed, refused (not allowed), unclear';
 
 COMMENT ON COLUMN public.discord_tasks.result IS 'the answer, whole; what is shown is cut into parts';
-
-COMMENT ON COLUMN public.discord_tasks.authorized IS 'whether its author was allowed when it was read';
-
-COMMENT ON COLUMN public.discord_tasks.late IS 'too old to change anything when it was read';
-
-COMMENT ON COLUMN public.discord_tasks.claim IS 'the run that works on it, or worked on it last';
-
-COMMENT ON COLUMN public.discord_tasks.answered_at IS 'when the last part of the answer, or the reaction, was out';
-
-COMMENT ON COLUMN public.discord_tasks.problem IS 'why the answer could not be shown';
 
 CREATE SEQUENCE public.discord_tasks_id_seq
     AS integer
@@ -734,6 +740,9 @@ ALTER TABLE ONLY public.digests
 ALTER TABLE ONLY public.digests
     ADD CONSTRAINT digests_window_start_key UNIQUE (window_start);
 
+ALTER TABLE ONLY public.discord_answers
+    ADD CONSTRAINT discord_answers_pkey PRIMARY KEY (task_id);
+
 ALTER TABLE ONLY public.discord_channels
     ADD CONSTRAINT discord_channels_pkey PRIMARY KEY (channel_id);
 
@@ -825,7 +834,7 @@ CREATE INDEX approvals_untold ON public.approvals USING btree (number) WHERE (to
 
 CREATE INDEX container_restarts_by_name ON public.container_restarts USING btree (engine, name, claimed_at);
 
-CREATE INDEX discord_tasks_open_idx ON public.discord_tasks USING btree (channel_id) WHERE ((answered_at IS NULL) AND (channel_id IS NOT NULL));
+CREATE INDEX discord_answers_open_idx ON public.discord_answers USING btree (channel_id) WHERE (answered_at IS NULL);
 
 CREATE UNIQUE INDEX episodic_memory_aegis_key_idx ON public.episodic_memory USING btree (((metadata ->> 'aegis_key'::text))) WHERE ((metadata ->> 'aegis_key'::text) IS NOT NULL);
 

@@ -88,7 +88,8 @@ class Installation:
         return answer
 
     def rows(self) -> list[dict[str, Any]]:
-        return self.database.connection.execute("SELECT * FROM discord_tasks ORDER BY id").fetchall()
+        joined = "SELECT * FROM discord_tasks JOIN discord_answers ON task_id = id ORDER BY id"
+        return self.database.connection.execute(joined).fetchall()
 
 
 @pytest.fixture

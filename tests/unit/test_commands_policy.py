@@ -65,6 +65,7 @@ def test_a_command_is_understood(content: str, command: Command) -> None:
         ("!jobs all", "nothing else"),
         ("!stauts", "`!status`"),
         ("!rm -rf /", "no such command"),
+        ("!tas\u212a one", "no such command"),
         ("!" + "x" * 3000, "no such command"),
     ],
 )

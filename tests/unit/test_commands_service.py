@@ -203,6 +203,17 @@ def test_whoever_is_allowed_later_is_not_obeyed_for_what_was_refused(world: Worl
     assert world.hands.jobs.calls == []
 
 
+def test_what_was_done_is_answered_even_to_somebody_who_is_off_the_list_by_then(world: World) -> None:
+    number = world.channel.say(1, "!run health_check")
+    world.channel.failures["reply"] = [DependencyUnavailable("discord", "away.")]
+    with pytest.raises(DependencyUnavailable):
+        world.look()
+    world.allowed = {EVE}
+    world.look()
+    assert "asked for" in world.channel.answer_to(number)
+    assert world.channel.reactions == []
+
+
 def test_strangers_never_keep_those_who_may_waiting(world: World) -> None:
     for number in range(1, 60):
         world.channel.say(number, "!help", EVE)
@@ -460,6 +471,32 @@ def test_an_answer_that_cannot_be_shown_leaves_a_mark_and_the_others_alone(world
     assert world.channel.reactions == [(bad, "⚠️")]
     assert world.channel.answer_to(good)
     assert "cannot be shown" in report.summary
+
+
+def test_an_answer_that_cannot_be_shown_nor_marked_is_over_all_the_same(world: World) -> None:
+    bad, good = world.channel.say(1, "!task one"), world.channel.say(2, "!help")
+    world.channel.failures["reply"] = [PermanentFailure("discord: 400.")]
+    world.channel.failures["react"] = [Misconfigured("DISCORD_TASKS_CHANNEL", "403.")]
+    world.look()
+    assert world.store.closed[world.store.row(bad).id] == "discord: 400."
+    assert world.channel.answer_to(good)
+
+
+def test_a_stranger_on_whom_no_reaction_can_be_put_is_done_with(world: World) -> None:
+    number = world.channel.say(1, "!run health_check", EVE)
+    world.channel.failures["react"] = [PermanentFailure("discord: 400.")]
+    world.look()
+    assert world.store.row(number).state is CommandState.REFUSED
+    assert world.store.count_open(world.channel.channel_id) == 0
+
+
+def test_a_missing_right_to_react_is_said_and_holds_up_nobody_who_may(world: World) -> None:
+    world.channel.say(1, "!run health_check", EVE)
+    mine = world.channel.say(2, "!help")
+    world.channel.failures["react"] = [Misconfigured("DISCORD_TASKS_CHANNEL", "403.")]
+    with pytest.raises(Misconfigured):
+        world.look()
+    assert world.channel.answer_to(mine)
 
 
 def test_a_missing_right_to_answer_ends_the_run_and_loses_no_answer(world: World) -> None:

@@ -33,28 +33,33 @@ BEGIN
 END
 $$;
 
--- Rows of before us have no channel and are never carried out.
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS channel_id text;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS sent_at timestamptz;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS authorized boolean NOT NULL DEFAULT false;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS late boolean NOT NULL DEFAULT false;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS claim text;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS parts_sent integer NOT NULL DEFAULT 0;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS answered_at timestamptz;
-ALTER TABLE discord_tasks ADD COLUMN IF NOT EXISTS problem text;
-
 COMMENT ON TABLE discord_tasks IS 'One row per command; message_id is the claim on it';
 COMMENT ON COLUMN discord_tasks.status IS 'pending, completed, failed, refused (not allowed), unclear';
 COMMENT ON COLUMN discord_tasks.result IS 'the answer, whole; what is shown is cut into parts';
-COMMENT ON COLUMN discord_tasks.authorized IS 'whether its author was allowed when it was read';
-COMMENT ON COLUMN discord_tasks.late IS 'too old to change anything when it was read';
-COMMENT ON COLUMN discord_tasks.claim IS 'the run that works on it, or worked on it last';
-COMMENT ON COLUMN discord_tasks.answered_at IS 'when the last part of the answer, or the reaction, was out';
-COMMENT ON COLUMN discord_tasks.problem IS 'why the answer could not be shown';
 
-CREATE INDEX IF NOT EXISTS discord_tasks_open_idx ON discord_tasks (channel_id)
-    WHERE answered_at IS NULL AND channel_id IS NOT NULL;
+-- How far each command has come. A row of `discord_tasks` that was there before us has none and is never
+-- carried out.
+CREATE TABLE IF NOT EXISTS discord_answers (
+    task_id integer PRIMARY KEY,
+    channel_id text NOT NULL,
+    sent_at timestamptz NOT NULL,
+    authorized boolean NOT NULL,
+    late boolean NOT NULL,
+    claim text,
+    attempts integer NOT NULL DEFAULT 0,
+    parts_sent integer NOT NULL DEFAULT 0,
+    answered_at timestamptz,
+    problem text
+);
+
+COMMENT ON TABLE discord_answers IS 'How far each command of discord_tasks has come';
+COMMENT ON COLUMN discord_answers.authorized IS 'whether its author was allowed when it was read';
+COMMENT ON COLUMN discord_answers.late IS 'too old to change anything when it was read';
+COMMENT ON COLUMN discord_answers.claim IS 'the run that works on it, or worked on it last';
+COMMENT ON COLUMN discord_answers.answered_at IS 'when the last part of the answer, or the reaction, was out';
+COMMENT ON COLUMN discord_answers.problem IS 'why the answer could not be shown';
+
+CREATE INDEX IF NOT EXISTS discord_answers_open_idx ON discord_answers (channel_id) WHERE answered_at IS NULL;
 
 CREATE TABLE IF NOT EXISTS discord_channels (
     channel_id text PRIMARY KEY,

@@ -1,4 +1,5 @@
--- Statements over `discord_tasks` and `discord_channels`. A row without a channel is not ours.
+-- Statements over `discord_tasks`, `discord_answers` (how far each command has come; without a row there it is not
+-- ours) and `discord_channels`.
 
 -- name: try_lock$
 -- Be the one run that carries out commands, until unlock or the end of the connection.
@@ -37,45 +38,57 @@ ON CONFLICT (channel_id) DO UPDATE SET hold_until = excluded.hold_until;
 
 -- name: keep!
 -- Keep a command; once per message.
-INSERT INTO discord_tasks (
-    message_id, channel_id, content, author_id, author_name, status, authorized, late, sent_at, created_at
+WITH kept AS (
+    INSERT INTO discord_tasks (message_id, content, author_id, author_name, status, created_at)
+    VALUES (:message_id::text, :content, :author_id, :author_name, 'pending', :now::timestamptz)
+    ON CONFLICT (message_id) DO NOTHING
+    RETURNING id
 )
-VALUES (
-    :message_id::text, :channel_id, :content, :author_id, :author_name, 'pending', :authorized::boolean,
-    :late::boolean, :sent_at::timestamptz, :now::timestamptz
-)
-ON CONFLICT (message_id) DO NOTHING;
+INSERT INTO discord_answers (task_id, channel_id, sent_at, authorized, late)
+SELECT id, :channel_id::text, :sent_at::timestamptz, :authorized::boolean, :late::boolean FROM kept;
 
 -- name: open_commands
 -- Commands that are not answered: of those who may first, the oldest first.
-SELECT id, message_id::bigint AS message_id, author_id, author_name, content, authorized, late, sent_at,
-    status AS state, result, attempts, parts_sent, claim
-FROM discord_tasks
-WHERE channel_id = :channel_id::text AND answered_at IS NULL
-ORDER BY authorized DESC, message_id::bigint
+SELECT t.id, t.message_id::bigint AS message_id, t.author_id, t.author_name, t.content, a.authorized, a.late,
+    a.sent_at, t.status AS state, t.result, a.attempts, a.parts_sent, a.claim
+FROM discord_answers AS a JOIN discord_tasks AS t ON t.id = a.task_id
+WHERE a.channel_id = :channel_id::text AND a.answered_at IS NULL
+ORDER BY a.authorized DESC, t.message_id::bigint
 LIMIT :limit::integer;
 
 -- name: count_open$
 -- How many commands are not answered.
-SELECT count(*) FROM discord_tasks WHERE channel_id = :channel_id::text AND answered_at IS NULL;
+SELECT count(*)
+FROM discord_answers AS a JOIN discord_tasks AS t ON t.id = a.task_id
+WHERE a.channel_id = :channel_id::text AND a.answered_at IS NULL;
 
 -- name: claim!
 -- Take a command over from whoever had it when it was looked at.
-UPDATE discord_tasks SET claim = :claim::text, attempts = attempts + 1
-WHERE id = :id AND answered_at IS NULL AND claim IS NOT DISTINCT FROM :previous::text;
+UPDATE discord_answers SET claim = :claim::text, attempts = attempts + 1
+WHERE task_id = :id AND answered_at IS NULL AND claim IS NOT DISTINCT FROM :previous::text;
 
 -- name: settle!
 -- Keep what became of a command, once.
-UPDATE discord_tasks SET status = :state::text, result = :result, completed_at = :now
-WHERE id = :id AND claim = :claim::text AND result IS NULL AND answered_at IS NULL;
+WITH mine AS (
+    SELECT task_id FROM discord_answers
+    WHERE task_id = :id AND claim = :claim::text AND answered_at IS NULL
+    FOR UPDATE
+)
+UPDATE discord_tasks AS t SET status = :state::text, result = :result, completed_at = :now
+FROM mine
+WHERE t.id = mine.task_id AND t.result IS NULL;
 
 -- name: part_sent!
 -- So many parts of the answer are in the channel.
-UPDATE discord_tasks SET parts_sent = :parts_sent::integer WHERE id = :id AND claim = :claim::text;
+UPDATE discord_answers SET parts_sent = :parts_sent::integer WHERE task_id = :id AND claim = :claim::text;
 
 -- name: answered!
 -- The answer is out, or cannot be shown.
-UPDATE discord_tasks
-SET answered_at = :now, status = :state::text, problem = :problem,
-    completed_at = coalesce(completed_at, :now)
-WHERE id = :id AND claim = :claim::text AND answered_at IS NULL;
+WITH mine AS (
+    UPDATE discord_answers SET answered_at = :now, problem = :problem
+    WHERE task_id = :id AND claim = :claim::text AND answered_at IS NULL
+    RETURNING task_id
+)
+UPDATE discord_tasks AS t SET status = :state::text, completed_at = coalesce(t.completed_at, :now)
+FROM mine
+WHERE t.id = mine.task_id;
