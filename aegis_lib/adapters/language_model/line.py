@@ -73,8 +73,8 @@ class Line:
         return failures.endless(self.access) if got is None else self._read(got)
 
     def close(self, runner: asyncio.Runner) -> None:
-        """End its connections."""
-        runner.run(self._close())
+        """End its connections. What goes wrong with that spoils no answer."""
+        attempt(lambda: runner.run(self._close()))
 
     async def _close(self) -> None:
         await self.client.close()
