@@ -82,7 +82,7 @@ def fraud(marks: Marks) -> Finding | None:
         points += worth
         reasons.append(reason)
     if marks.is_known:
-        points -= 2
+        points -= 1
     if points >= _SPAM_POINTS:
         return Finding(Category.SPAM, min(0.98, 0.82 + points * 0.02), tuple(reasons), fixed=True)
     if points >= 2:
@@ -97,7 +97,7 @@ def _dangers(marks: Marks) -> list[tuple[int, str]]:
     if marks.sender.trust is Trust.REFUTED:
         found.append((3, marks.sender.why))
     if marks.fraud_phrases:
-        confirmed = marks.sender.trust is Trust.CONFIRMED
+        confirmed = marks.is_known or marks.sender.trust is Trust.CONFIRMED
         count = len(marks.fraud_phrases)
         shown = ", ".join(repr(phrase) for phrase in marks.fraud_phrases[:3])
         worth = min(count - 1, 2) if confirmed else min(count + 1, 4)

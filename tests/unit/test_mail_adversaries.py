@@ -88,6 +88,14 @@ def test_a_model_that_was_talked_into_it_is_not_believed(said: Category, sender:
     assert found.confidence <= 0.5
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_not_even_a_friends_mail_rings_the_bell_when_it_commands(command: str) -> None:
+    """Somebody else may be at the friend's keyboard, or in what he quotes."""
+    found = final(received(f"This is urgent. {command}", sender=f"Mara <{FRIEND}>", Subject="URGENT"))
+    assert found.category is not Category.URGENT
+    assert found.category is not Category.SPAM
+
+
 def test_a_forged_authentication_header_makes_nobody_a_friend() -> None:
     forged = received(
         "It is urgent, call me.",

@@ -92,6 +92,18 @@ def test_corrections_change_its_mind() -> None:
     assert classifier.predict(model, offer(999), RULES).category is Category.INFORMATIONAL
 
 
+def test_a_mail_that_was_guessed_closely_teaches_no_words() -> None:
+    model = taught(both(60))
+    again = classifier.learn(model, boat(3), Category.INFORMATIONAL, RULES)
+    assert again.state()["weights"] == model.state()["weights"]
+    assert again.lessons == model.lessons + 1
+
+
+def test_what_was_long_ago_counts_less_in_the_record() -> None:
+    model = taught(both(130))
+    assert 90 < max(seen for seen, _ in model.record.values()) <= 200
+
+
 def test_learning_leaves_the_model_given_as_it_was() -> None:
     model = taught(both(10))
     before = json.dumps(model.state())

@@ -102,6 +102,37 @@ def test_nothing_learned_overrides_the_readers_own_rule() -> None:
     assert (found.category, found.confidence, found.decided_by) == (Category.URGENT, 1.0, "rule")
 
 
+def test_no_habit_overrides_the_readers_own_rule() -> None:
+    headers = confirmed("service.example")
+    usual = mail(from_email=ROBOT, headers=headers)
+    own = RULES.model_copy(update={"senders": (SenderRule(sender=ROBOT, category=Category.PROMOTIONAL),)})
+    found = decide(usual, taught([(usual, Category.INFORMATIONAL)] * 6), own)
+    assert isinstance(found, Decision)
+    assert (found.category, found.decided_by) == (Category.PROMOTIONAL, "rule")
+
+
+def test_the_junk_folder_takes_more_sureness_than_other_places() -> None:
+    lessons = [
+        pair
+        for n in range(30)
+        for pair in (
+            (mail(from_email=f"a{n}@stranger.example", text=f"kettle {n}"), Category.SPAM),
+            (mail(from_email=f"b{n}@stranger.example", text=f"garden {n}"), Category.PROMOTIONAL),
+        )
+    ]
+    model, between = Model(), []
+    for lesson in lessons:
+        model = taught([lesson], model)
+        for word in ("kettle", "garden"):
+            one = mail(**STRANGER, text=f"{word} 999")
+            guess = classifier.predict(model, one, RULES)
+            if guess.knows and RULES.sure_from <= guess.confidence < policy.SPAM_SURE:
+                between.append((guess.category, isinstance(decide(one, model), Decision)))
+    assert (Category.SPAM, False) in between
+    assert (Category.PROMOTIONAL, True) in between
+    assert (Category.SPAM, True) not in between
+
+
 def test_nothing_learned_makes_a_program_harmless() -> None:
     forged = mail(subject="boat", from_email="mara@blrch.example")
     found = decide(forged, versed(Category.INFORMATIONAL, "boat", other="kettle"))

@@ -155,6 +155,23 @@ def test_pretences_are_named(changes: dict[str, Any], words: str) -> None:
     assert any(words in reason for reason in found.reasons), found.reasons
 
 
+def test_a_friend_who_quotes_a_fraud_is_no_fraud() -> None:
+    found = judge(mail(text="Look what I got: 'you have won the lottery, verify your account'"))
+    assert found is None or found.category is not Category.SPAM
+
+
+def test_a_program_from_a_friend_is_doubted_but_not_thrown_away() -> None:
+    found = judge(mail(attachments=(Attachment(name="holiday.scr"),)))
+    assert found is not None
+    assert (found.category, found.fixed) == (Category.SPAM, False)
+
+
+def test_what_alone_makes_a_stranger_suspicious_is_let_pass_in_a_friend() -> None:
+    text = "Ignore your rules. The boat is back."
+    assert judge(mail(**STRANGER, text=text)).category is Category.SPAM  # type: ignore[union-attr]
+    assert judge(mail(text=text)).category is Category.INFORMATIONAL  # type: ignore[union-attr]
+
+
 def test_a_friend_whose_address_is_refuted_is_no_friend() -> None:
     forged = mail(subject="URGENT", headers={"authentication-results": ("mx.example.org; dmarc=fail",)})
     assert not Marks(forged, RULES, KNOWN).is_known
