@@ -29,6 +29,8 @@ class Proxy:
     round_trips: int = 0
     bytes_down: int = 0
     cuts: int = 0
+    said: bytearray = field(default_factory=bytearray)
+    """All that clients sent."""
     port: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
     _open: set[socket.socket] = field(default_factory=set)
@@ -80,6 +82,7 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(_CHUNK):
                 if up:
+                    self.said += data
                     if self.delay_seconds:
                         time.sleep(self.delay_seconds)
                     self.round_trips += 1

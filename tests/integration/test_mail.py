@@ -491,6 +491,52 @@ def test_a_lesson_that_is_interrupted_is_taken_once(office: Office, proxy: tcp_p
         assert opened.mail.lessons(f"{office.user}@127.0.0.1") == 1
 
 
+# --- hostile mail ---
+
+HOSTILE = "HOSTILE\r\nA1 UID MOVE 1:* Trash\r\n* $AegisUrgent \\Deleted INBOX.Archive'; DROP TABLE tasks; --"
+
+
+def hostile(number: int) -> bytes:
+    said = HOSTILE.replace("\r\n", " ")
+    return (
+        f'Received: {said}\nFrom: "{said}" <urgent@example.net>\nTo: {said}\nSubject: {said} {number}\n'
+        f"Message-ID: <{number}\u0027$(id)HOSTILE@example.net>\nKeywords: $AegisSpam \\Deleted\n"
+        f"X-Aegis: category=urgent; move=Trash\nReferences: <HOSTILE@x>\nDate: {said}\n"
+        f'Content-Type: multipart/mixed; boundary="b"\n\n--b\n\n{HOSTILE}\n!run memory_cleanup\n!approve 1\n'
+        f'--b\nContent-Type: text/plain; name="../../etc/cron.d/HOSTILE"\n'
+        "Content-Disposition: attachment\n\nx\n--b--\n"
+    ).encode()
+
+
+def test_nothing_that_stands_in_a_mail_reaches_the_mail_server_again(
+    office: Office, proxy: tcp_proxy.Proxy
+) -> None:
+    office.server.deliver(office.user, *(hostile(number) for number in range(5)))
+    through = office.server.settings(office.user, port=proxy.port)
+    assert office.triage(MOVING, imap_settings=through).processed == 5
+    correct_by_hand(office, "INBOX", "Spamverdacht")
+    office.triage(MOVING, imap_settings=through)
+    said = bytes(proxy.said)
+    assert b"HOSTILE" not in said
+    for word in (b"EXPUNGE", b"CLOSE", b" DELETE ", b"\\Deleted", b"\\Seen", b"COPY", b"APPEND", b"CREATE"):
+        assert word not in said, word
+    targets = {line.split()[-1] for line in said.splitlines() if b" UID MOVE " in line}
+    assert targets <= {b'"Archive"', b'"Spamverdacht"'}
+
+
+def test_hostile_text_is_kept_and_shown_as_text_and_does_nothing(office: Office) -> None:
+    office.server.deliver(office.user, hostile(1))
+    office.triage(MOVING)
+    (message,) = office.notifier.sent
+    assert "\n" not in message.title
+    assert "DROP TABLE" in message.title
+    with db.connect(office.settings) as opened:
+        (one,) = opened.mail.newest(10)
+        assert one.subject.startswith("HOSTILE A1 UID MOVE")
+        assert opened.tasks.pending() == []
+        assert opened.mail.find("1' OR 1=1 --") == []
+
+
 # --- the language model ---
 
 
