@@ -50,12 +50,17 @@ ssl_cert = <{root}/server.pem
 ssl_key = <{root}/server.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain login xoauth2
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 first_valid_uid = 1
 mail_location = maildir:{root}/mail/%u
 mail_plugins = quota
 mail_max_userip_connections = 100
 maildir_very_dirty_syncs = no
-{extra}
 protocol imap {{
   mail_plugins = $mail_plugins imap_quota
   {imap_extra}
@@ -152,7 +157,7 @@ class Dovecot:
             path.chmod(0o755)
         extra = f"imap_capability = {self._capability}" if self._capability else ""
         (self.root / "dovecot.conf").write_text(
-            _CONFIG.format(root=self.root, port=self.port, tls_port=self.tls_port, extra="", imap_extra=extra)
+            _CONFIG.format(root=self.root, port=self.port, tls_port=self.tls_port, imap_extra=extra)
         )
         with (self.root / "errors.log").open("wb") as errors:
             self._process = subprocess.Popen(
