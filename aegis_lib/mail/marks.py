@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from aegis_lib.mail import authentication, letters, lexicon
-from aegis_lib.mail.authentication import Sender, Trust
+from aegis_lib.mail.authentication import Sender, Trust, domain_of
 from aegis_lib.mail.model import Mail, RulesConfig
 
 _BULK_HEADERS = ("list-unsubscribe", "list-id", "feedback-id", "x-campaign", "x-campaignid", "x-mailgun-sid")
@@ -16,6 +17,27 @@ _AUTOMATIC_NAMES = re.compile(
     r"^(?:no-?reply|do-?not-?reply|noresponse|notifications?|notify|alerts?|monitor(?:ing)?|mailer|info|news|"
     r"newsletter|marketing|offers?|updates?|bounces?|postmaster|mailer-daemon|cron|root|system|robot|bot)\b"
 )
+
+
+class Familiar(NamedTuple):
+    """Whom the reader and those he writes with are: what others may pass for."""
+
+    domains: frozenset[str]
+    skeletons: dict[str, str]
+    """How a domain reads -> the domain."""
+    names: frozenset[str]
+    """What stands before the `@`."""
+
+
+@lru_cache(maxsize=4)
+def _familiar(known: frozenset[str], own: tuple[str, ...]) -> Familiar:
+    """Made once for all mails of a run: there may be thousands of correspondents."""
+    domains = frozenset(domain_of(address) for address in (*known, *own)) - {""}
+    return Familiar(
+        domains,
+        {letters.skeleton(domain): domain for domain in sorted(domains)},
+        frozenset(address.partition("@")[0] for address in known) - {""},
+    )
 
 
 @dataclass(frozen=True)
@@ -42,9 +64,19 @@ class Marks:
 
     @cached_property
     def is_known(self) -> bool:
-        """Somebody the reader writes with; not when the address is refuted."""
-        written_to = self.mail.from_email.lower() in self.known or self.mail.is_answer
-        return bool(written_to and self.sender.trust is not Trust.REFUTED)
+        """Somebody the reader writes with; not when the address is refuted.
+
+        An answer makes its sender known only as far as he is confirmed, where servers do confirm senders: the
+        id of a mail that went to a list can be read by everybody.
+        """
+        if self.sender.trust is Trust.REFUTED:
+            return False
+        confirmed = self.sender.trust is Trust.CONFIRMED or not self.rules.trusted_servers
+        return self.mail.from_email.lower() in self.known or (self.mail.is_answer and confirmed)
+
+    @property
+    def familiar(self) -> Familiar:
+        return _familiar(frozenset(self.known), self.rules.own_addresses)
 
     @property
     def is_own(self) -> bool:

@@ -131,14 +131,12 @@ def _pretences(marks: Marks) -> list[tuple[int, str]]:
     named = _ADDRESS.search(mail.from_name)
     if named and domain and domain_of(named[1]) != domain:
         found.append((2, "the sender's name shows another address than the one it comes from"))
-    own = {domain_of(address) for address in marks.rules.own_addresses}
-    partners = {domain_of(address) for address in marks.known}
-    for other in sorted((own | partners) - {domain, ""}):
-        if domain and letters.skeleton(other) == letters.skeleton(domain):
-            found.append((4, f"{domain} is written to look like {other}"))
-            break
+    familiar = marks.familiar
+    other = familiar.skeletons.get(letters.skeleton(domain)) if domain not in familiar.domains else None
+    if other:
+        found.append((4, f"{domain} is written to look like {other}"))
     called = letters.folded(mail.from_name).split(" ")[0]
-    if called and not marks.is_known and called in {other.partition("@")[0] for other in marks.known}:
+    if called in familiar.names and not marks.is_known:
         found.append((1, f"it calls itself {called!r} like somebody you write with, from another address"))
     if marks.is_own and marks.rules.trusted_servers and marks.sender.trust is not Trust.CONFIRMED:
         found.append((2, "it claims to come from yourself, and no server confirms that"))

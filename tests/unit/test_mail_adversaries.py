@@ -96,6 +96,11 @@ def test_not_even_a_friends_mail_rings_the_bell_when_it_commands(command: str) -
     assert found.category is not Category.SPAM
 
 
+def test_an_answer_to_a_mail_that_everybody_could_read_makes_nobody_a_friend() -> None:
+    forged = mail(from_email="x@evil.example", subject="URGENT", is_answer=True)
+    assert final(forged).category is not Category.URGENT
+
+
 def test_a_forged_authentication_header_makes_nobody_a_friend() -> None:
     forged = received(
         "It is urgent, call me.",
