@@ -37,6 +37,7 @@ from aegis_lib.commands import service
 from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.db import database
 from aegis_lib.settings import DatabaseSettings, DiscordSettings
+from aegis_lib.web import exchange
 from tests.fake_commands import FakeHands
 from tests.fake_services import discord
 from tests.fake_services.discord import ADA, TASKS, FakeDiscord
@@ -58,7 +59,8 @@ def variables(fake: FakeDiscord) -> dict[str, str]:
 
 
 def look(fake: FakeDiscord, settings: DatabaseSettings) -> None:
-    """One look, as a run does it."""
+    """One look, as a run does it, whose process reads the certificate authorities anew."""
+    exchange._trust.cache_clear()
     found = {name.lower(): value for name, value in variables(fake).items()}
     with (
         discord_channel.connect(DiscordSettings(**found)) as channel,  # type: ignore[arg-type]

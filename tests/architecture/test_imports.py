@@ -49,8 +49,8 @@ FORBIDDEN = {
         (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
          *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS)),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
-         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time", "pathlib",
-         *IO_LIBRARIES),
+         "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
+         "pathlib", *IO_LIBRARIES),
     ),
     "services know ports, not what implements them": (
         (*(f"aegis_lib/{area}/service.py" for area in AREAS), "aegis_lib/approvals/sending.py"),
