@@ -67,7 +67,7 @@ def _remind(
     if not drafts:
         return DraftReport(outcome=Outcome.NO_INPUT, summary="There is no draft in the mailbox.")
     return DraftReport(
-        summary=f"{len(drafts)} drafts, {len(lying)} of them lie; reminded of {reminded}.",
+        summary=f"Drafts: {len(drafts)}, left lying: {len(lying)}, reminded of: {reminded}.",
         drafts=len(drafts),
         stale=len(lying),
         reminded=reminded,

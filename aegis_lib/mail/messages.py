@@ -1,4 +1,4 @@
-"""What people read about mail. Senders and subjects are strangers' text: escaped. Must not decide anything."""
+"""What people read about mail. Senders and subjects are text of strangers: escaped. It decides nothing."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def triage_sentence(
 ) -> str:
     """One sentence for the run and the event memory."""
     each = ", ".join(f"{counts[category]} {category.value}" for category in Category if counts.get(category))
-    parts = [f"{processed} mails sorted" + (f" ({each})" if each else "")]
+    parts = [f"{_mails(processed)} sorted" + (f" ({each})" if each else "")]
     parts += [f"{moved} moved"] if moved else []
     parts += [f"{known_before} known from before"] if known_before else []
-    parts += [f"{corrections} corrections seen"] if corrections else []
-    parts += [f"{left} unread mails left for the next run"] if left else []
+    parts += [f"corrections seen: {corrections}"] if corrections else []
+    parts += [f"{_mails(left, 'unread ')} left for the next run"] if left else []
     parts += [f"not done: {'; '.join(problems[:5])}"] if problems else []
     return ("Dry run, nothing done: " if dry_run else "") + "; ".join(parts) + "."
 
@@ -102,6 +102,10 @@ def drafts(found: Sequence[Draft], now: datetime, key: str) -> Message:
         lines.append(f"- … and {len(found) - _LISTED} more")
     number = "A draft lies" if len(found) == 1 else f"{len(found)} drafts lie"
     return Message(title=f"{number} unsent in the mailbox", body="\n".join(lines), key=key)
+
+
+def _mails(number: int, kind: str = "") -> str:
+    return f"{number} {kind}mail{'' if number == 1 else 's'}"
 
 
 def _ago(moment: datetime, now: datetime) -> str:

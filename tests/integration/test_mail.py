@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -635,3 +636,58 @@ def test_a_reminder_that_was_claimed_and_not_sent_is_sent_with_its_key(office: O
 
 def test_an_empty_folder_of_drafts_is_no_input(office: Office) -> None:
     assert remind(office, NOW).outcome is Outcome.NO_INPUT
+
+
+# --- the command ---
+
+
+@pytest.fixture
+def aegis(office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run `aegis mail ...`: its exit code, and what it wrote."""
+    from deployments.cli import app
+
+    for name, value in servers.environment_of(office.settings).items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = app.run(["mail", *arguments])
+        written = capsys.readouterr()
+        return code, written.out + written.err
+
+    return run
+
+
+def test_what_was_decided_is_shown_with_its_reasons_and_places(office: Office, aegis: Any) -> None:
+    one_of_each(office)
+    assert aegis("list") == (0, "No mail was sorted yet.\n")
+    office.triage(MOVING)
+    code, listed = aegis("list", "--category", "spam")
+    assert (code, "about spam" in listed, "about urgent" in listed) == (0, True, False)
+    code, told = aegis("explain", "5", "--folder", "INBOX")
+    assert code == 0
+    for words in ("spam", "decided by rule", "because", "moved to Spamverdacht", "Spamverdacht uid 1"):
+        assert words in told
+    message_id = json.loads(aegis("list", "--json")[1])[0]["message_id"]
+    assert "places" in json.loads(aegis("explain", message_id, "--json")[1])[0]
+
+
+def test_a_uid_of_nothing_is_said_and_one_of_several_mails_asks_for_the_folder(
+    office: Office, aegis: Any
+) -> None:
+    one_of_each(office)
+    office.triage(MOVING)
+    assert aegis("explain", "4711")[0] == 4
+    code, said = aegis("correct", "1", "spam")
+    assert (code, "add --folder; they lie in Archive, INBOX, Spamverdacht" in said) == (4, True)
+
+
+def test_a_correction_by_hand_is_kept_for_the_next_run(office: Office, aegis: Any) -> None:
+    one_of_each(office)
+    office.triage(STAYING)
+    code, said = aegis("correct", "3", "urgent")
+    assert (code, "the next run of email_triage learns it" in said) == (0, True)
+    assert "counts as that already" in aegis("correct", "3", "urgent")[1]
+    assert "not learned yet" in aegis("explain", "3")[1]
+    office.triage(STAYING)
+    assert "urgent, by command, learned" in aegis("explain", "3")[1]
+    assert KEYWORDS[Category.URGENT] in office.flags()[3]
