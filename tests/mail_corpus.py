@@ -65,6 +65,33 @@ WORDS = {
     "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
     "time": ("07:40", "09:15", "11:00", "14:30", "16:45"),
 }
+LOCAL = {
+    "de": {
+        "day": ("Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag"),
+        "system": ("die Auftragsdatenbank", "der Anmeldeserver", "die Lagerverwaltung"),
+        "product": ("Wolldecke", "Stirnlampe", "Eichenregal", "Teekessel"),
+    },
+    "fr": {
+        "day": ("lundi", "mardi", "mercredi", "jeudi", "vendredi"),
+        "system": ("Le serveur de commandes", "La base clients"),
+        "product": ("plaid en laine", "lampe frontale", "bouilloire"),
+    },
+    "es": {
+        "day": ("lunes", "martes", "jueves", "viernes"),
+        "product": ("Manta de lana", "Tetera", "Linterna"),
+    },
+    "it": {
+        "day": ("lunedì", "martedì", "giovedì"),
+        "product": ("coperta di lana", "teiera", "lampada frontale"),
+    },
+    "pt": {"day": ("segunda", "terça", "quinta"), "product": ("manta de lã", "chaleira")},
+    "nl": {"day": ("maandag", "woensdag", "vrijdag"), "product": ("wollen deken", "theeketel")},
+    "pl": {"day": ("poniedziałek", "środa", "piątek"), "product": ("koc", "czajnik")},
+    "ru": {"day": ("пятницы", "среды", "понедельника"), "product": ("пледы", "чайники", "налобные фонари")},
+    "ja": {"day": ("月曜日", "水曜日", "金曜日"), "product": ("ウールの毛布", "やかん", "ヘッドライト")},
+    "zh": {"day": ("周一", "周三", "周五"), "product": ("羊毛毯", "茶壶", "头灯")},
+}
+"""What differs from `WORDS` in letters of other languages."""
 _CHARSETS = {"latin1": "iso-8859-1", "koi8": "koi8-r", "iso2022jp": "iso-2022-jp", "gb": "gb18030"}
 _CHOICE = re.compile(r"\[([^\[\]|]*(?:\|[^\[\]|]*)+)\]")
 
@@ -150,7 +177,8 @@ class _Writer:
 
     def __init__(self, chance: random.Random, template: Template, number: int, at: datetime) -> None:
         self.chance, self.template, self.number, self.at = chance, template, number, at
-        self.fill: dict[str, str] = {name: chance.choice(choices) for name, choices in WORDS.items()}
+        words = {**WORDS, **LOCAL.get(template.language, {})}
+        self.fill: dict[str, str] = {name: chance.choice(choices) for name, choices in words.items()}
         self.fill |= {
             "amount": f"{chance.choice((19, 49, 120, 380, 1250, 4800))}.{chance.choice((10, 50, 90))} EUR",
             "percent": str(chance.choice((15, 20, 30, 50, 70, 97))),
