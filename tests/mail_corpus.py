@@ -189,7 +189,7 @@ class _Writer:
             "shop": chance.choice(FIRMS if template.sender in {"saas", "stranger-firm"} else SHOPS),
         }
         self.name, self.address, self.verdict, self.headers = self._sender()
-        self.fill["me"] = self.name.split(" ")[0]
+        self.fill["me"] = self.name if template.sender == "office" else self.name.split(" ")[0]
 
     def written(self, text: str) -> str:
         for _ in range(3):

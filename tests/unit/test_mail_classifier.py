@@ -100,7 +100,7 @@ def test_a_mail_that_was_guessed_closely_teaches_no_words() -> None:
 
 
 def test_what_was_long_ago_counts_less_in_the_record() -> None:
-    model = taught(both(130))
+    model = taught(both(230))
     assert 90 < max(seen for seen, _ in model.record.values()) <= 200
 
 
