@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from aegis_lib.llm import prompt_files
 from aegis_lib.mail import classifier, policy
 from aegis_lib.mail.classifier import Model
 from aegis_lib.mail.model import Category, Decision, Mail, RulesConfig, SenderRule, Unsure
@@ -247,3 +248,11 @@ def test_what_is_asked_keeps_strangers_words_apart_and_short() -> None:
     assert "stranger" not in " ".join(facts.values())
     assert len(untrusted["text"]) == policy.LONGEST_ASKED_CHARACTERS
     assert set(facts) == {"sender_standing", "sent_to", "written_by", "attachments"}
+
+
+def test_the_prompt_names_every_word_that_may_be_answered_and_asks_for_our_facts() -> None:
+    facts, _ = policy.asked_of_model(mail(), RULES, KNOWN)
+    prompt = prompt_files.written("mail_triage", facts)
+    for word in (*Category, *Certainty, *Why):
+        assert f"`{word}`" in prompt
+    assert facts["sender_standing"] in prompt
