@@ -32,8 +32,8 @@ def remind() -> DraftReport:
 def draft_reminder() -> State[Any]:
     """Remind of drafts that were left lying in the mailbox.
 
-    A draft is spoken of when nobody has changed it for `email.drafts.hours` (48), again every `again_days` (7)
-    and at most `most` times (3). Drafts are only read. Ends as `NoInput` when there is none.
+    A draft is spoken of when nobody has changed it for `email.drafts.hours` (48), again every `again_days`
+    (7) and at most `most` times (3). Drafts are only read. Ends as `NoInput` when there is none.
 
     Raises:
         DependencyUnavailable: the mail server, PostgreSQL or every channel is away; retried.

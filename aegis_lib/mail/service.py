@@ -48,8 +48,6 @@ EVENT_TYPE = "email_triage"
 _ROWS = 200
 _LOOKED_UP_AT_ONCE = 500
 _SENT_DAYS = 365
-_SILENT_MODELS = 2
-"""After so many failures in a row the language model is not asked again in a run."""
 log = get_logger(__name__)
 
 
