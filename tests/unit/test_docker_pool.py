@@ -31,6 +31,7 @@ OWN_CONTAINER = {
             "DOCKER_HOST=tcp://pool-proxy:2375",
             "DISCORD_BOT_TOKEN=hush",
             "POSTGRES_PASSWORD=hush",
+            "AEGIS_SECRETS_DIR=/run/aegis/secrets",
             "TELEGRAM_CHAT_ID=",
             "POSTGRES_HOST=postgres",
         ],
@@ -67,7 +68,12 @@ def test_a_run_is_made_of_what_its_worker_is_made_of_less_secrets_and_the_way_to
             "here_secrets:/run/aegis/secrets:ro",
             "here_data:/var/lib/aegis",
         ),
-        environment={"PATH": "/opt/aegis/bin", "POSTGRES_HOST": "postgres"},
+        environment={
+            "PATH": "/opt/aegis/bin",
+            "AEGIS_SECRETS_DIR": "/run/aegis/secrets",
+            "POSTGRES_HOST": "postgres",
+        },
+        held_back=("DISCORD_BOT_TOKEN", "POSTGRES_PASSWORD"),
     )
 
 
