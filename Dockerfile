@@ -1,7 +1,9 @@
-# One image for everything of ours that runs in docker-compose.yml: server, deploy, worker, steward.
-# What is in it is pinned with hashes in requirements.image.lock, a part of requirements.lock (`make lock`).
+# One image for everything of ours that runs in docker-compose.yml: server, deploy, worker, steward; and, as the
+# target `browser`, the one of the browser that the jobs take pictures with.
+# What is in them is pinned with hashes in requirements.image.lock, a part of requirements.lock (`make lock`).
 #
 #   docker build -t aegis-scheduler .
+#   docker build -t aegis-browser --target browser .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS libraries
@@ -34,7 +36,31 @@ RUN rm requirements.lock requirements.image.lock \
     && /opt/aegis/bin/python -m compileall -q . \
     && chmod -R a+rX,go-w .
 
-FROM ${PYTHON_IMAGE}
+# Playwright's server and Debian's Chromium. Jobs speak to it at PLAYWRIGHT_URL with the same Playwright; none of
+# our code is in it, for it opens pages of strangers.
+FROM libraries AS playwright
+RUN awk '/^[a-z0-9]/ { wanted = /^(playwright|greenlet)==/ } wanted' requirements.lock > browser.lock \
+    && python3 -m venv --without-pip /opt/playwright \
+    && /opt/tools/bin/pip --python /opt/playwright/bin/python install --quiet --no-deps --require-hashes -r browser.lock \
+    && /opt/tools/bin/pip --python /opt/playwright/bin/python check \
+    && chmod -R a+rX,go-w /opt/playwright
+
+FROM ${PYTHON_IMAGE} AS browser
+RUN apt-get update -q \
+    && apt-get install -y -q --no-install-recommends chromium fonts-liberation fonts-noto-color-emoji tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10002 browser \
+    && useradd --uid 10002 --gid browser --home-dir /tmp/browser --no-create-home --shell /usr/sbin/nologin browser
+COPY --from=playwright /opt/playwright /opt/playwright
+COPY compose/browser.json compose/browser_health.py /etc/aegis-browser/
+ENV PATH=/opt/playwright/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp/browser
+USER browser
+ENTRYPOINT ["tini", "--"]
+CMD ["playwright", "launch-server", "--browser", "chromium", "--config", "/etc/aegis-browser/browser.json"]
+
+FROM ${PYTHON_IMAGE} AS aegis
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* \

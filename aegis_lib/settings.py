@@ -313,6 +313,14 @@ class OllamaSettings(Settings):
     timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="ollama_timeout")
 
 
+class BrowserSettings(Settings):
+    """A browser elsewhere: Playwright's server (`ws://`) or Chromium's debugging port (`http://`)."""
+
+    url: str | None = Field(
+        default=None, pattern=r"^(ws|http)s?://[^/\s]+", validation_alias="playwright_url"
+    )
+
+
 class GraphSettings(Settings):
     """The knowledge graph. Where one is configured, the cleanup spares events that it has not read yet."""
 
