@@ -47,7 +47,7 @@ RUN awk '/^[a-z0-9]/ { wanted = /^(playwright|greenlet)==/ } wanted' requirement
 
 FROM ${PYTHON_IMAGE} AS browser
 RUN apt-get update -q \
-    && apt-get install -y -q --no-install-recommends chromium fonts-liberation fonts-noto-color-emoji tini \
+    && apt-get install -y -q --no-install-recommends chromium fonts-liberation fonts-noto-color-emoji libatomic1 tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10002 browser \
     && useradd --uid 10002 --gid browser --home-dir /tmp/browser --no-create-home --shell /usr/sbin/nologin browser
