@@ -112,8 +112,10 @@ def test_outcomes_and_the_way_to_containers_hold_there_too(stack: ComposeStack) 
 
 
 def test_of_runs_that_piled_up_while_its_worker_was_away_one_at_most_is_started(stack: ComposeStack) -> None:
+    """All of them too late, so that the one that the limit lets through must see it for itself."""
     job = deployment(stack)["id"]
     stack.compose(*PROFILE, "stop", "docker-worker")
+    assert stack.aegis("pause", "health_check").returncode == 0  # no tick of now stands among them
     stack.api.patch(f"/work_pools/{DOCKER_POOL}", {"is_paused": True})
     now = datetime.now(UTC)
     window = {
@@ -130,8 +132,25 @@ def test_of_runs_that_piled_up_while_its_worker_was_away_one_at_most_is_started(
     left = f"SELECT count(*) FROM flow_run WHERE {late} AND state_type NOT IN ('CANCELLED', 'COMPLETED')"
     wait_until(lambda: stack.sql("prefect", left) == ["0"], description="an end of all", timeout_seconds=180)
     names = stack.sql("prefect", f"SELECT state_name, count(*) FROM flow_run WHERE {late} GROUP BY 1")
-    assert "Completed" not in str(names), "all of them were too late"
+    assert stack.aegis("resume", "health_check").returncode == 0
+    assert {row.partition("|")[0] for row in names} <= {"Misfired", "Cancelled", "Coalesced"}, names
     assert any(row.startswith("Misfired") for row in names), names
+
+
+def test_a_run_outlives_its_killed_worker_and_the_next_one_finds_its_place(stack: ComposeStack) -> None:
+    run = stack.scheduler.run_job("health_check")
+    wait_until(
+        lambda: stack.client.containers(filters={"label": [f"io.prefect.flow-run-id={run.id}"]}),
+        description="its container", timeout_seconds=60, every_seconds=0.1,
+    )  # fmt: skip
+    stack.crash("docker-worker")
+    ended = wait_until(
+        lambda: (seen := stack.scheduler.runs.find(run.id)).final and seen,
+        description="health_check to end", timeout_seconds=90, every_seconds=0.5,
+    )  # fmt: skip
+    assert str(ended.outcome) == "Completed"
+    wait_until(lambda: healthy(stack), description="the docker-worker", timeout_seconds=120, every_seconds=1)
+    assert stack.outcome_of("health_check") == "Completed"
 
 
 def test_the_way_back_is_one_command(stack: ComposeStack) -> None:
