@@ -73,7 +73,7 @@ def _judge(api: PrefectApi, run_id: str) -> Judgement:
 def _due_run(row: Mapping[str, Any]) -> DueRun:
     """A run as the server describes it. One that waits has a state of a schedule; ours is claimed already."""
     state = row["state"] or {}
-    waits = state.get("name") in {*JUDGED_STATES, "Pending"}
+    waits = state.get("name") in JUDGED_STATES or state.get("type") == "PENDING"
     return DueRun(
         id=UUID(row["id"]),
         name=row["name"],

@@ -6,6 +6,10 @@ the last test fills it.
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -151,6 +155,42 @@ def test_a_run_outlives_its_killed_worker_and_the_next_one_finds_its_place(stack
     assert str(ended.outcome) == "Completed"
     wait_until(lambda: healthy(stack), description="the docker-worker", timeout_seconds=120, every_seconds=1)
     assert stack.outcome_of("health_check") == "Completed"
+
+
+COUNT = """
+import os
+from prefect import flow
+
+@flow
+def count() -> None:
+    assert os.environ["COUNTED_IN"] == "own image"
+"""
+
+
+def test_a_job_with_an_image_of_its_own_is_deployed_as_the_guide_says(stack: ComposeStack) -> None:
+    guide = (compose_stack.PROJECT / "docs" / "operations.md").read_text()
+    (written,) = re.findall(r"```yaml\n(build:\n.*?)```", guide, flags=re.DOTALL)
+    place = stack.directory / "own"
+    place.mkdir()
+    (place / "prefect.yaml").write_text(written)
+    (place / "count.py").write_text(COUNT)
+    (place / "Dockerfile").write_text(
+        f'FROM {compose_stack.IMAGE}\nENV COUNTED_IN="own image"\nCOPY count.py /app/\n'
+    )
+    secret = stack.inside("worker", "cat", "/run/aegis/secrets/PREFECT_API_AUTH_STRING").stdout.strip()
+    address = {"PREFECT_API_URL": f"http://127.0.0.1:{stack.port}/api", "PREFECT_API_AUTH_STRING": secret}
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    for words in (["deploy", "--all"], ["deployment", "run", "count/own-image", "--watch"]):
+        said = subprocess.run(
+            [*prefect, *words],
+            cwd=place,
+            env={**os.environ, **address, "PREFECT_HOME": str(stack.directory / "prefect")},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stdout + said.stderr
+    plan = stack.aegis("plan")
+    assert "own-image" not in plan.stdout, plan.stdout
+    stack.client.remove_image("count:latest", force=True)
 
 
 def test_the_way_back_is_one_command(stack: ComposeStack) -> None:
