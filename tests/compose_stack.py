@@ -27,15 +27,20 @@ RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
 HOW = "Install docker-compose or the plugin of Docker; where no image can be pulled, run tests/images/make."
 
 
-def command() -> list[str]:
-    """The compose that is installed: of Docker itself, or the older program."""
-    found = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if found.returncode == 0:
-        return ["docker", "compose"]
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    requirement.missing("compose", HOW)
-    raise AssertionError("the line before never returns")
+def commands() -> dict[str, list[str]]:
+    """Every compose that is installed: of Docker itself (v2), and the older program (1.29)."""
+    plugin = ["docker", "compose"]
+    there = subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0
+    found = {"v2": plugin} if there else {}
+    return {**found, "1.29": ["docker-compose"]} if shutil.which("docker-compose") else found
+
+
+def command(*, older: bool = False) -> list[str]:
+    """The one of Docker itself if it is installed, or if `older` the other one first."""
+    found = commands()
+    if not found:
+        requirement.missing("compose", HOW)
+    return found[sorted(found, reverse=not older)[0]]
 
 
 def base_images() -> list[str]:
@@ -82,13 +87,15 @@ def build_next_image() -> str:
 
 
 class ComposeStack:
-    """One installation. `directory` holds its secrets and its aegis.yaml."""
+    """One installation. `directory` holds its secrets and its aegis.yaml; `older`: by docker-compose 1.29."""
 
-    def __init__(self, client: docker.APIClient, directory: Path, **variables: str) -> None:
+    def __init__(
+        self, client: docker.APIClient, directory: Path, *, older: bool = False, **variables: str
+    ) -> None:
         self.client, self.directory = client, directory
         self.name, self.port = f"aegis-test-{uuid4().hex[:8]}", free_port()
         self.secrets, self.config = directory / "secrets", directory / "config"
-        self._compose = command()
+        self._compose = command(older=older)
         self._api: PrefectApi | None = None
         for place in (self.secrets, self.config):
             place.mkdir(parents=True, exist_ok=True)

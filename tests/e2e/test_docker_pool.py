@@ -1,7 +1,7 @@
 """Jobs on the Docker pool of docker-compose.yml: each run a container, with all that holds on the other pool.
 
 One stack serves all tests, which therefore stand in the order in which they run. Its data volume is small:
-the last test fills it.
+the last test fills it. Where both are installed, this is docker-compose 1.29, and the other tests use v2.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
         override = Path(place) / "small-data.yml"
         override.write_text(SMALL_DATA)
         files = f"{compose_stack.PROJECT / 'docker-compose.yml'}:{override}"
-        found = ComposeStack(docker_client, Path(place), COMPOSE_FILE=files)
+        found = ComposeStack(docker_client, Path(place), older=True, COMPOSE_FILE=files)
         (found.config / "aegis.yaml").write_text("containers:\n  only_label: aegis.of-this-test\n")
         try:
             found.up()
