@@ -23,6 +23,8 @@ from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGE = "aegis-scheduler:test"
+BROWSER_IMAGE = "aegis-browser:test"
+PROFILES = ("--profile", "docker-pool", "--profile", "browser")
 RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
 HOW = "Install docker-compose or the plugin of Docker; where no image can be pulled, run tests/images/make."
 
@@ -60,10 +62,10 @@ def require_base_images() -> None:
             requirement.missing("compose", f"The image {image} cannot be pulled. {HOW}")
 
 
-def build_image() -> None:
-    """The image as the Dockerfile says; quick when nothing changed."""
+def build_image(name: str = IMAGE, target: str = "aegis") -> None:
+    """An image as the Dockerfile says; quick when nothing changed."""
     built = subprocess.run(
-        ["nice", "docker", "build", "--quiet", "--tag", IMAGE, str(PROJECT)],
+        ["nice", "docker", "build", "--quiet", "--tag", name, "--target", target, str(PROJECT)],
         capture_output=True,
         text=True,
         timeout=900,
@@ -105,6 +107,7 @@ class ComposeStack:
             "COMPOSE_PROJECT_NAME": self.name,
             "AEGIS_PORT": str(self.port),
             "AEGIS_IMAGE": IMAGE,
+            "BROWSER_IMAGE": BROWSER_IMAGE,
             "AEGIS_SECRETS": str(self.secrets),
             "AEGIS_CONFIG_DIR": str(self.config),
             **variables,
@@ -163,7 +166,7 @@ class ComposeStack:
         """Remove everything of this stack, with its data."""
         if self._api is not None:
             self._api.close()
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        self.compose(*PROFILES, "down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     # --- containers -------------------------------------------------------------------------------
 

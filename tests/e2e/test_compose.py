@@ -14,6 +14,8 @@ from pathlib import Path
 import docker
 import httpx
 import pytest
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 from pytest_httpserver import HTTPServer
 
 from tests import compose_stack
@@ -211,6 +213,35 @@ def test_aegis_in_the_worker_manages_jobs_whatever_the_time_zone(stack: ComposeS
 def test_the_doctor_is_green_inside(stack: ComposeStack) -> None:
     red = [check for check in stack.answer("doctor") if check["ok"] is False]
     assert red == []
+
+
+def test_the_browser_takes_pictures_and_reaches_nothing_of_ours(stack: ComposeStack) -> None:
+    compose_stack.build_image(compose_stack.BROWSER_IMAGE, "browser")
+    assert stack.compose("--profile", "browser", "up", "-d", "browser").returncode == 0
+
+    def healthy() -> bool:
+        return bool(stack.containers()["browser"]["State"]["Health"]["Status"] == "healthy")
+
+    wait_until(healthy, description="the browser", timeout_seconds=150, every_seconds=1)
+    address = stack.containers()["browser"]["NetworkSettings"]["Networks"][f"{stack.name}_web"]["IPAddress"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.connect(f"ws://{address}:3000/aegis")
+        page = browser.new_page(viewport={"width": 320, "height": 200})
+        page.set_content("<body style='margin:0;background:#c00'></body>")
+        picture = page.screenshot()
+        assert picture[16:24] == (320).to_bytes(4, "big") + (200).to_bytes(4, "big")
+        for ours in (
+            f"http://server:{stack.port}/",
+            "http://postgres:5432/",
+            "http://docker-proxy:2375/_ping",
+        ):
+            with pytest.raises(PlaywrightError, match="ERR_NAME_NOT_RESOLVED"):
+                page.goto(ours, timeout=20_000)
+        browser.close()
+    there = {"PLAYWRIGHT_URL": "ws://browser:3000/aegis"}
+    checks = json.loads(stack.inside("worker", "aegis", "doctor", "--json", **there).stdout)
+    assert [check["ok"] for check in checks if check["name"] == "browser"] == [True]
+    stack.compose("--profile", "browser", "rm", "--stop", "--force", "browser")
 
 
 def test_the_proxy_lets_through_what_the_jobs_need(stack: ComposeStack) -> None:

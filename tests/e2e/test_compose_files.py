@@ -10,7 +10,6 @@ import pytest
 from tests import compose_stack, requirement
 
 FILES = ("docker-compose.yml", "docker-compose.host-database.yml")
-PROFILES = ("--profile", "docker-pool", "--profile", "browser")
 
 
 @pytest.mark.parametrize("version", ["v2", "1.29"])
@@ -21,7 +20,7 @@ def test_both_kinds_of_compose_read_the_files(version: str, files: tuple[str, ..
         requirement.missing("compose-v2" if version == "v2" else "compose", compose_stack.HOW)
     named = [word for file in files for word in ("-f", file)]
     said = subprocess.run(
-        [*found[version], *named, *PROFILES, "config", "--quiet"],
+        [*found[version], *named, *compose_stack.PROFILES, "config", "--quiet"],
         cwd=compose_stack.PROJECT,
         capture_output=True,
         text=True,
@@ -36,7 +35,7 @@ def test_the_older_kind_sees_the_services_of_the_newer() -> None:
     seen = {
         version: sorted(
             subprocess.run(
-                [*words, *PROFILES, "config", "--services"],
+                [*words, *compose_stack.PROFILES, "config", "--services"],
                 cwd=compose_stack.PROJECT,
                 capture_output=True,
                 text=True,

@@ -53,7 +53,6 @@ def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
             found.up()
             yield found
         finally:
-            found.compose(*PROFILE, "down", "--volumes", "--remove-orphans", "--timeout", "5")
             found.down()
 
 
