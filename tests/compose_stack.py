@@ -26,6 +26,13 @@ IMAGE = "aegis-scheduler:test"
 BROWSER_IMAGE = "aegis-browser:test"
 PROFILES = ("--profile", "docker-pool", "--profile", "browser")
 RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
+CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
+SOMETHING_TO_READ = (
+    "INSERT INTO tasks (title) VALUES ('water the plants');"
+    "INSERT INTO episodic_memory (timestamp, event_type, summary)"
+    " SELECT now() - age, 'decision', 'to go on' FROM unnest(ARRAY['1 day', '1 hour']::interval[]) age"
+)
+"""For the jobs' database, so that the digests have something to tell."""
 HOW = "Install docker-compose or the plugin of Docker; where no image can be pulled, run tests/images/make."
 
 

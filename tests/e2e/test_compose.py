@@ -19,7 +19,7 @@ from playwright.sync_api import sync_playwright
 from pytest_httpserver import HTTPServer
 
 from tests import compose_stack
-from tests.compose_stack import RUNNING, ComposeStack
+from tests.compose_stack import CORE, RUNNING, SOMETHING_TO_READ, ComposeStack
 from tests.docker_boxes import Boxes, docker_client
 from tests.fake_services import tls
 from tests.fake_services.discord import ALERTS, JOURNAL, TOKEN, FakeDiscord
@@ -30,7 +30,6 @@ __all__ = ["docker_client"]  # a fixture
 pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("as_root")]
 
 HOST = "host.docker.internal"
-CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
 MADE = ("POSTGRES_PASSWORD", "PREFECT_API_AUTH_STRING")
 
 CONFIG = """
@@ -188,12 +187,7 @@ def test_from_nothing_every_part_is_healthy_and_each_core_job_completes(
     stack: ComposeStack, boxes: Boxes
 ) -> None:
     boxes.make("well")
-    stack.sql(
-        "aegis",
-        "INSERT INTO tasks (title) VALUES ('water the plants');"
-        "INSERT INTO episodic_memory (timestamp, event_type, summary)"
-        " SELECT now() - age, 'decision', 'to go on' FROM unnest(ARRAY['1 day', '1 hour']::interval[]) age",
-    )
+    stack.sql("aegis", SOMETHING_TO_READ)
     assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed"), stack.answer(
         "jobs"
     )
@@ -302,9 +296,17 @@ def test_secrets_are_closed_files_and_stand_in_no_container_s_settings(stack: Co
     assert [value for value in values if value in shown] == []
 
 
-def test_the_api_wants_its_secret(stack: ComposeStack) -> None:
-    refused = httpx.get(f"http://127.0.0.1:{stack.port}/api/admin/version")
-    assert refused.status_code == 401
+def test_the_api_wants_its_secret_and_a_token_and_answers_no_page_of_others(stack: ComposeStack) -> None:
+    address = f"http://127.0.0.1:{stack.port}/api"
+    assert httpx.get(f"{address}/admin/version").status_code == 401
+    secret = stack.inside("worker", "cat", "/run/aegis/secrets/PREFECT_API_AUTH_STRING").stdout.strip()
+    user, _, password = secret.partition(":")
+    without_token = httpx.post(f"{address}/flows/", json={"name": "forged"}, auth=(user, password))
+    assert without_token.status_code == 403, without_token.text
+    asked = {"Access-Control-Request-Method": "POST"}
+    for origin, allowed in ((f"http://127.0.0.1:{stack.port}", True), ("https://elsewhere.example", False)):
+        said = httpx.options(f"{address}/flows/", headers={"Origin": origin, **asked})
+        assert ("access-control-allow-origin" in said.headers) is allowed, (origin, said.headers)
 
 
 def test_a_sick_container_is_healed_through_the_proxy_and_a_hopeless_one_brings_a_person(

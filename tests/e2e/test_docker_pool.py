@@ -21,8 +21,8 @@ import pytest
 
 from deployments.pools import DOCKER_POOL, WORK_POOL
 from tests import compose_stack
-from tests.compose_stack import ComposeStack
-from tests.docker_boxes import docker_client
+from tests.compose_stack import CORE, SOMETHING_TO_READ, ComposeStack
+from tests.docker_boxes import Boxes, docker_client
 from tests.waiting import wait_until
 
 __all__ = ["docker_client"]  # a fixture
@@ -39,7 +39,14 @@ volumes:
 
 
 @pytest.fixture(scope="module")
-def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
+def boxes(docker_client: docker.APIClient) -> Iterator[Boxes]:
+    made = Boxes(docker_client)
+    yield made
+    made.clear()
+
+
+@pytest.fixture(scope="module")
+def stack(docker_client: docker.APIClient, boxes: Boxes) -> Iterator[ComposeStack]:
     compose_stack.command()
     compose_stack.require_base_images()
     compose_stack.build_image()
@@ -48,7 +55,7 @@ def stack(docker_client: docker.APIClient) -> Iterator[ComposeStack]:
         override.write_text(SMALL_DATA)
         files = f"{compose_stack.PROJECT / 'docker-compose.yml'}:{override}"
         found = ComposeStack(docker_client, Path(place), older=True, COMPOSE_FILE=files)
-        (found.config / "aegis.yaml").write_text("containers:\n  only_label: aegis.of-this-test\n")
+        (found.config / "aegis.yaml").write_text(f"containers:\n  only_label: {boxes.only_label}\n")
         try:
             found.up()
             yield found
@@ -108,10 +115,6 @@ def test_a_run_is_a_closed_container_without_a_secret_in_its_settings(stack: Com
     )  # fmt: skip
     assert str(ended.outcome) == "Completed"
     wait_until(lambda: of_run() is None, description="its container to be gone", timeout_seconds=30)
-
-
-def test_outcomes_and_the_way_to_containers_hold_there_too(stack: ComposeStack) -> None:
-    assert stack.outcome_of("docker_health_check") in {"Completed", "NoInput"}
 
 
 def test_of_runs_that_piled_up_while_its_worker_was_away_one_at_most_is_started(stack: ComposeStack) -> None:
@@ -190,6 +193,14 @@ def test_a_job_with_an_image_of_its_own_is_deployed_as_the_guide_says(stack: Com
     plan = stack.aegis("plan")
     assert "own-image" not in plan.stdout, plan.stdout
     stack.client.remove_image("count:latest", force=True)
+
+
+def test_all_core_jobs_do_their_work_there(stack: ComposeStack, boxes: Boxes) -> None:
+    boxes.make("well")
+    stack.sql("aegis", SOMETHING_TO_READ)
+    assert stack.aegis("deploy", "--pool", "docker").returncode == 0
+    assert {deployment(stack, job)["work_pool_name"] for job in (*CORE, "missed_runs")} == {DOCKER_POOL}
+    assert {job: stack.outcome_of(job) for job in CORE} == dict.fromkeys(CORE, "Completed")
 
 
 def test_the_way_back_is_one_command(stack: ComposeStack) -> None:
