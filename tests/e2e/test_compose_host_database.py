@@ -51,7 +51,13 @@ def test_the_stack_runs_on_a_database_of_the_host(
 
     def rows(statement: str, database: str = "people") -> list[str]:
         with psycopg.connect(
-            host="127.0.0.1", port=port, user="people", password=password, dbname=database, connect_timeout=2
+            host="127.0.0.1",
+            port=port,
+            user="people",
+            password=password,
+            dbname=database,
+            connect_timeout=2,
+            client_encoding="utf8",
         ) as connection:
             return sorted(str(row[0]) for row in connection.execute(statement.encode()).fetchall())
 
