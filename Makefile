@@ -26,6 +26,15 @@ up: venv ## run everything: PostgreSQL, Prefect server, worker, all jobs (Ctrl-C
 down: venv ## stop what `make up` runs in another terminal
 	$(BIN)/aegis down
 
+.PHONY: backup
+backup: ## of the stack of docker-compose.yml: both databases and the data, into backups/ (TO=directory)
+	compose/backup $(TO)
+
+.PHONY: restore
+restore: ## a backup into the stack of docker-compose.yml: FROM=backups/...
+	@test -n "$(FROM)" || { echo "usage: make restore FROM=backups/..." >&2; exit 2; }
+	compose/restore $(FROM)
+
 .PHONY: test
 test: venv ## run all tests; parts whose component is missing are skipped and say so
 	$(BIN)/python -m pytest
@@ -43,9 +52,11 @@ format: venv ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 
 .PHONY: lock
-lock: | $(BIN)/uv ## pin dependencies in requirements.lock (keeps pins that still fit; UPGRADE=--upgrade renews all)
+lock: | $(BIN)/uv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --generate-hashes -c requirements.lock \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.image.lock pyproject.toml
 
 $(BIN)/uv: # not `venv` itself, which a dependency just added to pyproject.toml would stop
 	$(MAKE) venv

@@ -1,7 +1,8 @@
 """One settings class per outside system, read from the environment and `.env`. Nothing is read at import.
 
 Every variable `NAME` may instead come from the file named by `NAME_FILE`, so that a secret need not stand
-in the environment. Both at once, an unreadable file, and a placeholder left from `.env.example` are errors.
+in the environment; or, unless it is set, from the file NAME in `AEGIS_SECRETS_DIR`. NAME and `NAME_FILE` at
+once, an unreadable file, and a placeholder left from `.env.example` are errors.
 """
 
 from __future__ import annotations
@@ -38,10 +39,18 @@ class _FileSource(PydanticBaseSettingsSource):
         variable = _variable(field, field_name)
         named = _lookup(f"{variable}_FILE", self._lines)
         if named is None:
-            return None, variable, False
+            return self._in_directory(variable), variable, False
         if _lookup(variable, self._lines) is not None:
             raise Misconfigured(f"{variable}_FILE", f"{variable} is set as well.", "keep one of the two.")
         return _read(f"{variable}_FILE", Path(named).expanduser()), variable, False
+
+    def _in_directory(self, variable: str) -> str | None:
+        """What stands in the directory of secrets, unless the variable itself is set."""
+        directory = _lookup("AEGIS_SECRETS_DIR", self._lines)
+        if directory is None or _lookup(variable, self._lines) is not None:
+            return None
+        path = Path(directory).expanduser() / variable
+        return _read("AEGIS_SECRETS_DIR", path) if os.path.lexists(path) else None
 
     def __call__(self) -> dict[str, Any]:
         self._lines = DotEnvSettingsSource(self.settings_cls).env_vars
@@ -144,12 +153,14 @@ class InstallationSettings(Settings):
     """Where this installation keeps its things and listens.
 
     `AEGIS_DATA_DIR` holds everything that must survive; `AEGIS_PORT` (1 to 65535) is the loopback port of
-    the Prefect API and UI; `AEGIS_CONFIG` is the file that says what to watch.
+    the Prefect API and UI; `AEGIS_CONFIG` is the file that says what to watch; `AEGIS_SECRETS_DIR` holds one
+    file for each secret, named as its variable.
     """
 
     data_dir: Path = Field(default_factory=default_data_dir, validation_alias="aegis_data_dir")
     port: int = Field(default=4200, ge=1, le=65535, validation_alias="aegis_port")
     config: Path = Field(default=Path("aegis.yaml"), validation_alias="aegis_config")
+    secrets_dir: Path | None = Field(default=None, validation_alias="aegis_secrets_dir")
 
     @field_validator("data_dir")
     @classmethod
@@ -300,6 +311,14 @@ class OllamaSettings(Settings):
     host: str | None = Field(default=None, validation_alias="ollama_host")
     embedding_model: str = Field(default="nomic-embed-text", validation_alias="ollama_embedding_model")
     timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="ollama_timeout")
+
+
+class BrowserSettings(Settings):
+    """A browser elsewhere: Playwright's server (`ws://`) or Chromium's debugging port (`http://`)."""
+
+    url: str | None = Field(
+        default=None, pattern=r"^(ws|http)s?://[^/\s]+", validation_alias="playwright_url"
+    )
 
 
 class GraphSettings(Settings):

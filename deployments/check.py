@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from aegis_lib.errors import AegisError
@@ -18,6 +19,11 @@ class Check(Frozen):
     ok: bool | None
     detail: str
     fix: str = ""
+
+
+def start_command() -> str:
+    """What people type here to start what does not run; containers are told by who made them."""
+    return os.environ.get("AEGIS_STARTED_BY") or "aegis up"
 
 
 def failed(name: str, error: AegisError) -> Check:

@@ -23,7 +23,8 @@ from aegis_lib.errors import AegisError, NotConfigured
 from aegis_lib.ports import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
 from deployments import ledger, leftovers, stack_lock
-from deployments.check import Check, failed, guarded
+from deployments.check import Check, failed, guarded, start_command
+from deployments.doctor_browser import browser_checks
 from deployments.doctor_server import server_checks
 
 LEAST_FREE_BYTES = 1_000_000_000
@@ -53,6 +54,7 @@ def checks() -> list[Check]:
         lambda: database_checks(database),
         lambda: [alerts_check(database)],
         docker_checks,
+        browser_checks,
         notification_checks,
         server_checks,
         lambda: [guarded("ledger of runs", lambda: ledger_check(database))],
@@ -128,7 +130,7 @@ def _schema(settings: DatabaseSettings) -> Check:
 
     now, head = migrate.current(settings), migrate.head()
     detail = f"at {now}" if now == head else f"at {now or 'nothing'}, this program has {head}"
-    fix = "" if now == head else "run `aegis up`, or `python -m aegis_lib.db.migrate upgrade`."
+    fix = "" if now == head else f"run `{start_command()}`, or `python -m aegis_lib.db.migrate upgrade`."
     return Check(name="schema", ok=now == head, detail=detail, fix=fix)
 
 

@@ -13,14 +13,15 @@ from aegis_lib.errors import AegisError
 from aegis_lib.settings import PrefectApiSettings
 from deployments import automations, catalogue, run_watch, sync_plan
 from deployments.api import NotFound, PrefectApi
-from deployments.catalogue import WORK_POOL, Catalogue
-from deployments.check import Check, failed, guarded
+from deployments.catalogue import Catalogue
+from deployments.check import Check, failed, guarded, start_command
 from deployments.flow_facts import FlowFacts
+from deployments.pools import POOLS, WORK_POOL
 from deployments.project import CATALOGUE, project_root
 
 _PATIENCE_SECONDS = 2.0
 _LATE = timedelta(minutes=2)
-_SEE_LOG = "see logs/server.log in the data directory, and the versions above."
+_SEE_LOG = "see the log of the server (docs/operations.md says where), and the versions above."
 
 
 def server_checks() -> list[Check]:
@@ -77,7 +78,7 @@ def worker_check(api: PrefectApi) -> Check:
             name="worker",
             ok=False,
             detail=f"the server has no work pool {WORK_POOL}",
-            fix="run `aegis deploy`, or `aegis up`.",
+            fix=f"run `aegis deploy`, or `{start_command()}`.",
         )
     online = [row["name"] for row in rows if row["status"] == "ONLINE"]
     if not online:
@@ -86,7 +87,7 @@ def worker_check(api: PrefectApi) -> Check:
             name="worker",
             ok=False,
             detail=f"none is online, so that no job starts{known}",
-            fix=f"run `aegis up`, or `prefect worker start --pool {WORK_POOL}`.",
+            fix=f"run `{start_command()}`, or `prefect worker start --pool {WORK_POOL}`.",
         )
     if pool["is_paused"]:
         return Check(
@@ -118,14 +119,14 @@ def late_check(api: PrefectApi, now: datetime) -> Check:
         "next_scheduled_start_time": {"before_": iso(now - _LATE)},
     }
     count = int(
-        api.post("/flow_runs/count", {"flow_runs": wanted, "work_pools": {"name": {"any_": [WORK_POOL]}}})
+        api.post("/flow_runs/count", {"flow_runs": wanted, "work_pools": {"name": {"any_": list(POOLS)}}})
     )
     if count:
         return Check(
             name="late runs",
             ok=False,
             detail=f"{count} runs should have started more than {_LATE.seconds // 60} minutes ago",
-            fix="see whether the worker is online, and logs/worker.log in the data directory.",
+            fix="see whether the worker is online, and its log (docs/operations.md says where).",
         )
     return Check(name="late runs", ok=True, detail="none")
 

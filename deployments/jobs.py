@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +22,9 @@ from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
 from deployments import catalogue, custom, triggers
 from deployments.api import NotFound, PrefectApi, Refused
-from deployments.catalogue.model import CUSTOM_TAG, WORK_POOL
+from deployments.catalogue.model import CUSTOM_TAG
 from deployments.job_model import ACTIVE, FINAL, JobView, LogLine, RunView, job_id_of
+from deployments.pools import DOCKER_POOL, POOLS, WORK_POOL
 from deployments.project import project_root
 from deployments.runs import NoSuchRun, Runs
 
@@ -318,10 +320,12 @@ class Scheduler:
             self.api.patch(f"/work_pools/{WORK_POOL}", {"is_paused": paused})
         except NotFound as error:
             raise _no_pool() from error
+        with suppress(NotFound):  # where nobody asked for it
+            self.api.patch(f"/work_pools/{DOCKER_POOL}", {"is_paused": paused})
 
 
 _NEXT = "NEXT_SCHEDULED_START_TIME_ASC"
-_IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+_IN_POOL = {"work_pools": {"name": {"any_": list(POOLS)}}}
 
 
 def _note_in_ledger(job_id: str, row: Mapping[str, Any] | None, now: datetime) -> None:

@@ -140,10 +140,10 @@ def note_job(job_id: str, row: Mapping[str, Any] | None, now: datetime) -> None:
 class Presence:
     """Says for one process that the installation runs. A database that is away raises nothing here."""
 
-    def __init__(self, settings: DatabaseSettings) -> None:
+    def __init__(self, settings: DatabaseSettings, program: str = "aegis up") -> None:
         """Nothing is said yet."""
         self._settings = settings
-        self._process = f"aegis up on {socket.gethostname()}, process {os.getpid()}, {uuid.uuid4().hex[:8]}"
+        self._process = f"{program} on {socket.gethostname()}, process {os.getpid()}, {uuid.uuid4().hex[:8]}"
         self._looked: datetime | None = None
         self._noted = False
         self._told: str | None = None

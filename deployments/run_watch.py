@@ -14,12 +14,12 @@ from aegis_lib.clock import iso
 from aegis_lib.memory import job_error
 from aegis_lib.ports import EpisodicMemory
 from deployments.api import NotFound, PrefectApi, Refused
-from deployments.catalogue import WORK_POOL
+from deployments.pools import POOLS, WORK_POOL
 
 WORKER_LABEL = "prefect.worker.name"
 """What a worker writes on the runs it takes."""
 
-_IN_POOL = {"work_pools": {"name": {"any_": [WORK_POOL]}}}
+_IN_POOL = {"work_pools": {"name": {"any_": list(POOLS)}}}
 CLAIMED = ("PENDING", "RUNNING")
 _UNLABELLED_FOR = timedelta(seconds=60)
 
@@ -127,10 +127,10 @@ def _has_future_run(api: PrefectApi, deployment_id: str, now: datetime) -> bool:
     return next(api.filter("/flow_runs/filter", {**wanted, "sort": "ID_DESC"}, limit=1), None) is not None
 
 
-def worker_seen_since(api: PrefectApi, worker: str, moment: datetime) -> bool:
-    """Whether the server heard from that worker after `moment`."""
+def worker_seen_since(api: PrefectApi, worker: str, moment: datetime, pool: str = WORK_POOL) -> bool:
+    """Whether the server heard from that worker of a pool after `moment`."""
     try:
-        rows = list(api.filter(f"/work_pools/{WORK_POOL}/workers/filter"))
+        rows = list(api.filter(f"/work_pools/{pool}/workers/filter"))
     except NotFound:
         return False
     heartbeats = (row.get("last_heartbeat_time") for row in rows if row["name"] == worker)

@@ -14,14 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Any
 
 from aegis_lib import clock
-from aegis_lib.db.migrate import upgrade
-from aegis_lib.db.spool import Spool
-from aegis_lib.db.spooled_memory import opened
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 from deployments import (
@@ -43,23 +39,23 @@ from deployments.doctor import versions_check
 from deployments.embedded_postgres import EmbeddedPostgres
 from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.jobs import Scheduler
+from deployments.migrating import migrate
 from deployments.progress import Progress
 from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
 from deployments.stack_environment import child_environment, renew_scratch_directory, server_environment
 from deployments.supervisor import Supervisor
+from deployments.watch import Watch
 from deployments.work_pool import POOL_TYPE
 
 SERVER_SECONDS = 180.0
 WORKER_SECONDS = 120.0
 SELF_TEST_SECONDS = 90.0
 HOUSEKEEPING_SECONDS = 60.0
-FAILURES_OF = timedelta(hours=2)
 RUN_GRACE_SECONDS = 15.0
 DOWN_SECONDS = 120.0
 _LOOK_SECONDS = 0.25
 _WATCH_SECONDS = 1.0
-_SCHEDULES_EVERY = timedelta(minutes=5)
 _INTERRUPTED = 130
 
 
@@ -150,11 +146,11 @@ class Stack:
         )
         self._supervisor = Supervisor(progress.say)
         self._presence = ledger.Presence(database)
-        self._recorded: set[str] = set()
-        self._told_unscheduled: list[str] = []
-        self._next_look_at_schedules = clock.utcnow()
         self._deputy = DispatchDeputy(
             self._api, child_environment(installation), self._project, self._logs, clock.utcnow()
+        )
+        self._watch = Watch(
+            self._api, installation, database, self._presence, self._deputy, self._progress.say
         )
 
     def start(self) -> None:
@@ -183,7 +179,7 @@ class Stack:
         server_part = self._server()
         self._supervisor.run(server_part, time.monotonic())  # boots while we migrate
         with stage("Migrations") as told:
-            told.detail = ", ".join(upgrade(self._database)) or "nothing to do"
+            told.detail = migrate(self._installation, self._project)
         with stage("Prefect server") as told:
             self._wait_for_server(server_part, facts)
             told.detail = "ready"
@@ -339,36 +335,11 @@ class Stack:
             self._progress.say(f"Run {row['name']} had no process any more: Crashed.")
 
     def _keep_house(self, now: datetime) -> None:
-        """Remember failed runs, say when a schedule died, keep logs small. Others tell of a dead server."""
+        """Keep logs small, crash orphans, look after the rest."""
         for log in self._logs.glob("*.log"):
             trim(log)
-        if said := self._presence.beat(self._api, now):
-            self._progress.say(said)
         self._crash_orphans("Its process died with a worker that was killed.", ("RUNNING",))
-        try:
-            rows = run_watch.ended_badly(self._api, now - FAILURES_OF)
-            fresh = [row for row in rows if row["id"] not in self._recorded]
-            if fresh:
-                self._record(fresh)
-            unscheduled = self._told_unscheduled
-            if now >= self._next_look_at_schedules:  # a question for every job
-                unscheduled = run_watch.without_future_run(self._api, now)
-                self._next_look_at_schedules = now + _SCHEDULES_EVERY
-            if self._deputy.look(now):
-                self._progress.say("No worker delivers alerts: this process has it done.")
-        except AegisError:
-            return
-        if unscheduled != self._told_unscheduled:
-            self._told_unscheduled = unscheduled
-            if unscheduled:
-                self._progress.say(
-                    f"No run is planned for {', '.join(unscheduled)}. `aegis doctor` tells more."
-                )
-
-    def _record(self, rows: list[dict[str, Any]]) -> None:
-        with opened(self._database, Spool(self._installation.spool_dir)) as memory:
-            run_watch.record_failures(memory, rows)
-        self._recorded.update(row["id"] for row in rows)
+        self._watch.look(now)
 
 
 class RunsInFlight:

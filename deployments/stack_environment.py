@@ -56,10 +56,14 @@ def time_zones() -> dict[str, str]:
 
 
 def server_environment(installation: InstallationSettings, database: DatabaseSettings) -> dict[str, str]:
-    """What the server gets besides: its database, and the addresses its own pages are opened at."""
+    """What the server gets besides."""
+    return {**child_environment(installation), **server_settings(installation, database)}
+
+
+def server_settings(installation: InstallationSettings, database: DatabaseSettings) -> dict[str, str]:
+    """What only the server knows: its database, and the addresses its own pages are opened at."""
     port = installation.port
     return {
-        **child_environment(installation),
         _DATABASE: prefect_url(database, installation),
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
     }

@@ -43,6 +43,7 @@ def plan(
     *,
     root: Path | None = None,
     facts: Mapping[str, FlowFacts] | None = None,
+    pools: Mapping[str, str] | None = None,
 ) -> SyncPlan:
     """What a deploy would change. Writes nothing; takes seconds, as it imports the flows.
 
@@ -51,6 +52,7 @@ def plan(
         jobs: default: the catalogue in `root`.
         root: the project's directory, in which runs start; default: this project.
         facts: what `read_flow_facts` found for `jobs`, where it was asked already.
+        pools: work pools to put jobs on, by job id; the others stay where they are.
 
     Raises:
         CatalogueError: the catalogue is wrong.
@@ -60,7 +62,7 @@ def plan(
     directory = (root or project_root()).resolve()
     known = jobs or catalogue.read(directory / "prefect.yaml")
     seen = dict(read_flow_facts(known.jobs, directory) if facts is None else facts)
-    found = sync_plan.compare(known.jobs, seen, _read_deployments(api), str(directory))
+    found = sync_plan.compare(known.jobs, seen, _read_deployments(api), str(directory), pools)
     return found.model_copy(
         update={
             "work_pool": work_pool.compare(api),

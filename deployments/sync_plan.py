@@ -1,7 +1,8 @@
 """What a deploy would change: the catalogue and the server's deployments, compared as values. Sends nothing.
 
 An operator's pause is no difference: `paused` of a deployment and `active` of a schedule are never looked at
-here and never sent. Neither is `version`, which only says who deployed last.
+here and never sent. Neither is `version`, which only says who deployed last. A job that was put on the Docker
+pool stays there until it is put back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from aegis_lib.outcome import Frozen
 from deployments import schedule_words
 from deployments.automations import AutomationChange
 from deployments.catalogue.model import CUSTOM_TAG, TAG, WORK_POOL, Job
+from deployments.docker_pool.work_pool import IMAGE_PROJECT, job_variables
 from deployments.flow_facts import FlowFacts
+from deployments.pools import DOCKER_POOL
 from deployments.work_pool import PoolChange
 
 DEFAULT_QUEUE = "default"
@@ -110,15 +113,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 70 else f"{text[:67]}..."
 
 
-def wanted_fields(job: Job, facts: FlowFacts, root: str) -> dict[str, Any]:
+def wanted_fields(job: Job, facts: FlowFacts, root: str, pool: str | None = None) -> dict[str, Any]:
     """A job as the server should have it, in the names of the API; equal to what `prefect deploy` writes.
 
     Args:
         job: the entry of the catalogue.
         facts: what its imported flow says.
-        root: directory in which runs start.
+        root: directory in which runs start; on the Docker pool it is the image's.
+        pool: where its runs are to go; default: as the catalogue says.
     """
-    limit = job.concurrency_limit
+    limit, docker = job.concurrency_limit, pool == DOCKER_POOL
+    directory = IMAGE_PROJECT if docker else root
     return {
         "description": facts.description,
         "parameters": job.parameters,
@@ -127,10 +132,10 @@ def wanted_fields(job: Job, facts: FlowFacts, root: str) -> dict[str, Any]:
         "tags": list(job.tags),
         "entrypoint": job.entrypoint,
         "path": None,
-        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": root}}],
-        "work_pool_name": job.work_pool,
+        "pull_steps": [{"prefect.deployments.steps.set_working_directory": {"directory": directory}}],
+        "work_pool_name": pool or job.work_pool,
         "work_queue_name": DEFAULT_QUEUE,
-        "job_variables": job.job_variables,
+        "job_variables": job_variables(job.job_variables) if docker else job.job_variables,
         "concurrency_limit": limit.limit,
         "concurrency_options": {
             "collision_strategy": limit.collision_strategy,
@@ -144,6 +149,7 @@ def compare(
     facts: Mapping[str, FlowFacts],
     existing: Iterable[Mapping[str, Any]],
     root: str,
+    pools: Mapping[str, str] | None = None,
 ) -> SyncPlan:
     """The part of the plan about deployments.
 
@@ -152,12 +158,13 @@ def compare(
         facts: what the imported flows say, by job id.
         existing: the server's deployments as it answers them, each with `flow_name` added.
         root: directory in which runs start.
+        pools: work pools to put jobs on, by job id; the others stay where they are.
     """
     by_name = {f"{found['flow_name']}/{found['name']}": found for found in existing}
     created, changed, unchanged, paused = [], [], [], []
     for job in jobs:
-        wanted = wanted_fields(job, facts[job.id], root)
         found = by_name.pop(job.full_name, None)
+        wanted = wanted_fields(job, facts[job.id], root, (pools or {}).get(job.id) or _kept_pool(found))
         if found is None:
             created.append(_creation(job, wanted, facts[job.id]))
             continue
@@ -179,6 +186,10 @@ def compare(
         ),
         kept_custom=tuple(name for name, found in by_name.items() if CUSTOM_TAG in found["tags"]),
     )
+
+
+def _kept_pool(found: Mapping[str, Any] | None) -> str | None:
+    return DOCKER_POOL if found and found.get("work_pool_name") == DOCKER_POOL else None
 
 
 def _creation(job: Job, wanted: dict[str, Any], facts: FlowFacts) -> Creation:

@@ -45,6 +45,23 @@ _LOCK_KEY = 4_707_021_559  # any number of our own; all who migrate one database
 _TURN_SECONDS = 300  # how long to wait for another process that is migrating
 _LOCK_SECONDS = 15
 _STATEMENT_SECONDS = 900  # an index over a large adopted table
+_REHEARSAL_LOCK_SECONDS = 3
+_THINGS = """
+SELECT CASE c.relkind WHEN 'i' THEN format('index %s on %s', c.relname, i.indrelid::regclass)
+            ELSE format('table %s', c.relname) END
+FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'i')
+UNION ALL
+SELECT format('column %s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+    AND NOT a.attisdropped
+UNION ALL
+SELECT format('type %s', typname) FROM pg_type
+WHERE typnamespace = current_schema()::regnamespace AND typtype = 'e'
+UNION ALL
+SELECT format('extension %s', extname) FROM pg_extension
+"""
 _SCHEMA_TITLE = "-- The sum of the migrations. Made by `make generate`; not edited."
 _VECTOR_WITH_HNSW = (0, 5)
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+")
@@ -82,6 +99,35 @@ def upgrade(settings: DatabaseSettings | None = None) -> list[str]:
     for name in applied:
         log.info("migration_applied", name=name, database=settings.name)
     return applied
+
+
+def rehearse(settings: DatabaseSettings | None = None) -> list[str]:
+    """What `upgrade` would make, found by doing it all in one transaction that is taken back.
+
+    One line each: `table name`, `column table.name type`, `index name on table`, `type name` or
+    `extension name`. A table that others hold for more than three seconds ends it; writers of an adopted
+    table wait while an index over it is tried out.
+
+    Raises:
+        as `upgrade` does, and what is refused here would be refused there.
+    """
+    settings = settings or DatabaseSettings()
+    names = available()
+    with _session(settings) as connection:
+        before = _applied(connection)
+        _require_not_newer(before, names)
+        _require_vector(connection, settings)
+        with _explained(settings), connection.transaction(force_rollback=True):
+            connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_REHEARSAL_LOCK_SECONDS}s"])
+            there = _things(connection)
+            for name in names[names.index(before) + 1 if before else 0 :]:
+                connection.execute((MIGRATIONS / f"{name}.sql").read_bytes())
+            return sorted(_things(connection) - there)
+
+
+def _things(connection: psycopg.Connection[Any]) -> set[str]:
+    """Everything in the current schema that a migration could make, one line each."""
+    return {str(line) for (line,) in connection.execute(_THINGS)}
 
 
 def current(settings: DatabaseSettings | None = None) -> str | None:

@@ -14,6 +14,7 @@ from pydantic import Field
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
+from deployments.pools import WORK_POOL
 
 __all__ = [
     "CUSTOM_TAG",
@@ -32,8 +33,6 @@ TAG = "aegis"
 """Carried by every deployment that the catalogue owns; the sync touches no other."""
 CUSTOM_TAG = "aegis-custom"
 """Carried by deployments that a person added; the sync lists them and leaves them alone."""
-WORK_POOL = "aegis"
-"""The one work pool, from which our workers take runs."""
 
 
 class UnknownJob(PermanentFailure):

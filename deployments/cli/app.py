@@ -18,6 +18,7 @@ from deployments.cli import (
     alert_commands,
     catalogue_commands,
     custom_commands,
+    cutover_command,
     insight_commands,
     job_commands,
     ledger_command,
@@ -70,6 +71,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
     (stack_commands.doctor, INSTALLATION),
     (catalogue_commands.plan, INSTALLATION),
     (catalogue_commands.deploy, INSTALLATION),
+    (cutover_command.migrate_check, INSTALLATION),
 )
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
 from aegis_lib import clock
 from deployments.cli import screen
-from deployments.cli.exit_codes import OK
+from deployments.cli.exit_codes import OK, UsageMistake
 from deployments.cli.options import Json
 
 
@@ -39,29 +39,42 @@ def plan(*, json: Json = False) -> int:
     return OK
 
 
-def deploy(*, json: Json = False) -> int:
+def deploy(*jobs: str, pool: Literal["aegis", "docker"] | None = None, json: Json = False) -> int:
     """Make the server agree with prefect.yaml, removing what it no longer has.
 
     All is checked before anything is sent. What you paused stays paused;
     custom jobs are left alone. The ledger of runs counts by the new
-    schedules from now on.
+    schedules from now on. With --pool, the named jobs (or all) are put on
+    that work pool and stay there: `docker` runs each in a container of its
+    own, `aegis` is the way back.
     Keys of --json: outcome, summary, created, changed, unchanged, pruned,
     left_running, kept_custom, paused, automations, work_pool_changed.
 
     For example:
         aegis plan
         aegis deploy
+        aegis deploy --pool docker site_check
+
+    Args:
+        jobs: With --pool: which jobs; default all.
+        pool: Where runs go from now on.
+        json: Print JSON for programs.
     """
     from aegis_lib.settings import DatabaseSettings
     from deployments import catalogue, ledger, sync
     from deployments.api import PrefectApi
+    from deployments.docker_pool import choosing
     from deployments.flow_facts import read_flow_facts
     from deployments.project import project_root
 
+    if jobs and pool is None:
+        raise UsageMistake("Jobs are named only with --pool. Fix: `aegis deploy` deploys all of them.")
     listed = catalogue.read()
+    named = [listed.find(job) for job in jobs] or listed.jobs
     facts = read_flow_facts(listed.jobs, project_root())
     with PrefectApi.from_settings() as api:
-        planned = sync.plan(api, listed, facts=facts)
+        pools = choosing.pools(api, pool, named) if pool else {}
+        planned = sync.plan(api, listed, facts=facts, pools=pools)
         if not json:
             for line in planned.lines():
                 screen.say(line)

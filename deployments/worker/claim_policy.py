@@ -92,8 +92,8 @@ def _of_one_job(runs: list[DueRun], now: datetime, rules: ClaimRules, kept: DueR
         return [_on_time_or_misfired(run, now, rules) for run in runs]
     *older, newest = runs
     if kept is not None and _age(newest) < _age(kept):
-        return [_coalesced(run, kept, len(runs)) for run in runs]
-    return [*(_coalesced(run, newest, len(older)) for run in older), _on_time_or_misfired(newest, now, rules)]
+        return [coalesced(run, kept, len(runs)) for run in runs]
+    return [*(coalesced(run, newest, len(older)) for run in older), _on_time_or_misfired(newest, now, rules)]
 
 
 def _maintenance(run: DueRun, window: MaintenanceWindow) -> Decision:
@@ -102,7 +102,8 @@ def _maintenance(run: DueRun, window: MaintenanceWindow) -> Decision:
     return Decision(run=run, action="maintenance", message=said)
 
 
-def _coalesced(run: DueRun, newest: DueRun, count: int) -> Decision:
+def coalesced(run: DueRun, newest: DueRun, count: int) -> Decision:
+    """Not to be started, because `newest` stands for it, one of `count`."""
     others = "" if count == 1 else f" and for {count - 1} more"
     said = (
         f"Not started: run {newest.name}, due at {iso(newest.scheduled_at)}, stands for this one{others}. "

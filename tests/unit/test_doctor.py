@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from aegis_lib.adapters.docker_engine import engines
@@ -16,7 +17,8 @@ from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments import catalogue, doctor, doctor_server
 from deployments.api import NotFound
-from deployments.check import Check
+from deployments.check import Check, start_command
+from deployments.doctor_browser import browser_checks
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -294,3 +296,51 @@ def test_alerts_that_wait_channels_that_fail_and_what_was_given_up_are_red() -> 
 def test_alerts_cannot_be_judged_without_the_database(tmp_path: Path) -> None:
     check = doctor.alerts_check(DatabaseSettings(postgres_host=str(tmp_path)))
     assert (check.ok, bool(check.fix)) == (None, True)
+
+
+def test_people_are_told_to_start_it_as_it_was_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert start_command() == "aegis up"
+    monkeypatch.setenv("AEGIS_STARTED_BY", "docker-compose up -d")
+    assert start_command() == "docker-compose up -d"
+
+
+def test_without_a_browser_elsewhere_nothing_is_said_of_one() -> None:
+    assert browser_checks() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("ws://browser:3000/aegis?token=hush", "http://browser:3000/"),
+        ("wss://browser.example/aegis", "https://browser.example/"),
+        ("http://browser:9222", "http://browser:9222/"),
+    ],
+)
+def test_a_browser_that_answers_is_green_and_its_path_is_not_shown(
+    url: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = []
+
+    def get(address: httpx.URL, **_: Any) -> httpx.Response:
+        addresses.append(str(address))
+        return httpx.Response(426)
+
+    monkeypatch.setenv("PLAYWRIGHT_URL", url)
+    monkeypatch.setattr(httpx, "get", get)
+    (check,) = browser_checks()
+    assert (check.name, check.ok, addresses) == ("browser", True, [asked])
+    assert "hush" not in check.detail
+
+
+def test_a_browser_that_is_not_there_or_no_address_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(_address: httpx.URL, **_: Any) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setenv("PLAYWRIGHT_URL", "ws://browser:3000/aegis")
+    (check,) = browser_checks()
+    assert "ws://browser:3000 does not answer (refused)" in red(check)
+    assert "--profile browser" in check.fix
+    monkeypatch.setenv("PLAYWRIGHT_URL", "browser:3000")
+    (check,) = browser_checks()
+    assert "PLAYWRIGHT_URL" in red(check)

@@ -309,3 +309,39 @@ def test_variables_that_only_share_a_fields_name_are_not_read(monkeypatch: pytes
             if name != field.validation_alias:
                 monkeypatch.setenv(name.upper(), "777")
     assert [found() for found in classes] == without
+
+
+def test_a_secret_may_lie_in_the_directory_of_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "DISCORD_BOT_TOKEN").write_text("from the directory\n")
+    monkeypatch.setenv("AEGIS_SECRETS_DIR", str(tmp_path))
+    token = DiscordSettings().bot_token
+    assert token is not None
+    assert token.get_secret_value() == "from the directory"
+    assert DiscordSettings().webhook_url is None
+
+
+def test_a_variable_and_its_file_go_before_the_directory_of_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DISCORD_BOT_TOKEN", "DISCORD_WEBHOOK_URL"):
+        (tmp_path / name).write_text("from the directory")
+    (tmp_path / "elsewhere").write_text("from a file")
+    monkeypatch.setenv("AEGIS_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("DISCORD_BOT_TOKEN", "from the environment")
+    monkeypatch.setenv("DISCORD_WEBHOOK_URL_FILE", str(tmp_path / "elsewhere"))
+    found = DiscordSettings()
+    assert found.bot_token is not None
+    assert found.bot_token.get_secret_value() == "from the environment"
+    assert found.webhook_url is not None
+    assert found.webhook_url.get_secret_value() == "from a file"
+
+
+def test_an_empty_file_in_the_directory_of_secrets_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "DISCORD_BOT_TOKEN").write_text("\n")
+    monkeypatch.setenv("AEGIS_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(Misconfigured, match=r"AEGIS_SECRETS_DIR: .*DISCORD_BOT_TOKEN is empty"):
+        DiscordSettings()

@@ -11,6 +11,7 @@ import pytest
 from deployments import automations
 from deployments.catalogue import ConcurrencyLimit, CronSchedule, IntervalSchedule, Job
 from deployments.flow_facts import FlowFacts
+from deployments.pools import DOCKER_POOL, WORK_POOL
 from deployments.sync_plan import FieldChange, Pruning, SyncPlan, compare, wanted_fields
 from deployments.work_pool import PoolChange
 
@@ -97,6 +98,28 @@ def test_a_new_job_is_created_with_all_it_needs() -> None:
     assert [schedule["slug"] for schedule in creation.payload["schedules"]] == ["often", "nightly"]
     assert not {"paused", "active"} & set(creation.payload)
     assert all("active" not in schedule for schedule in creation.payload["schedules"])
+
+
+def test_a_job_on_the_docker_pool_stays_there_until_it_is_put_back() -> None:
+    limited = JOB.model_copy(update={"job_variables": {"memory_limit_mb": 300, "cpu_seconds": 5}})
+
+    def planned(row: dict[str, Any], pool: str | None = None) -> SyncPlan:
+        pools = {JOB.id: pool} if pool else None
+        return compare((limited,), {JOB.id: FACTS}, [row], ROOT, pools)
+
+    at_home = on_server(job_variables=limited.job_variables)
+    (change,) = planned(at_home, DOCKER_POOL).changed
+    assert change.patch["work_pool_name"] == DOCKER_POOL
+    assert change.patch["work_queue_name"] == "default"
+    assert change.patch["job_variables"] == {"mem_limit": "300m", "memswap_limit": "300m"}
+    assert change.patch["pull_steps"] == [
+        {"prefect.deployments.steps.set_working_directory": {"directory": "/app"}}
+    ]
+
+    moved = {**at_home, **change.patch}
+    assert planned(moved).is_empty
+    (back,) = planned(moved, WORK_POOL).changed
+    assert {**moved, **back.patch, "version": at_home["version"]} == at_home
 
 
 @pytest.mark.parametrize(

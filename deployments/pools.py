@@ -1,0 +1,7 @@
+"""The names of the work pools that are ours. Imports nothing, for those who must start quickly."""
+
+WORK_POOL = "aegis"
+"""From which our own workers take runs."""
+DOCKER_POOL = "aegis-docker"
+"""The one of Prefect's type `docker`: a container for each run; only where somebody asked for it."""
+POOLS = (WORK_POOL, DOCKER_POOL)
