@@ -1,7 +1,9 @@
-# One image for everything of ours that runs in docker-compose.yml: server, deploy, worker, steward.
-# What is in it is pinned with hashes in requirements.image.lock, a part of requirements.lock (`make lock`).
+# One image for everything of ours that runs in docker-compose.yml: server, deploy, worker, steward; and, as the
+# target `browser`, the one of the browser that the jobs take pictures with.
+# What is in them is pinned with hashes in requirements.image.lock, a part of requirements.lock (`make lock`).
 #
 #   docker build -t aegis-scheduler .
+#   docker build -t aegis-browser --target browser .
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS libraries
@@ -21,7 +23,7 @@ RUN python3 -m venv /opt/tools \
 FROM libraries AS project
 COPY . /app
 WORKDIR /app
-RUN rm requirements.lock requirements.image.lock \
+RUN rm -r requirements.lock requirements.image.lock compose \
     && /opt/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /tmp/wheel . \
     && /opt/tools/bin/pip install --quiet --no-deps --target /tmp/installed /tmp/wheel/*.whl \
     && mv /tmp/installed/*.dist-info . \
@@ -34,7 +36,7 @@ RUN rm requirements.lock requirements.image.lock \
     && /opt/aegis/bin/python -m compileall -q . \
     && chmod -R a+rX,go-w .
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS aegis
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends ca-certificates tini \
     && rm -rf /var/lib/apt/lists/* \
@@ -62,3 +64,30 @@ LABEL org.opencontainers.image.title="Aegis Scheduler" \
       org.opencontainers.image.licenses="Apache-2.0"
 ENTRYPOINT ["tini", "--"]
 CMD ["aegis", "--help"]
+
+# Playwright's server and Debian's Chromium. Jobs speak to it at PLAYWRIGHT_URL with the same Playwright; none of
+# our code is in it, for it opens pages of strangers.
+FROM libraries AS playwright
+RUN awk '/^[a-z0-9]/ { wanted = /^(playwright|greenlet)==/ } wanted' requirements.lock > browser.lock \
+    && python3 -m venv --without-pip /opt/playwright \
+    && /opt/tools/bin/pip --python /opt/playwright/bin/python install --quiet --no-deps --require-hashes -r browser.lock \
+    && /opt/tools/bin/pip --python /opt/playwright/bin/python check \
+    && chmod -R a+rX,go-w /opt/playwright
+
+FROM ${PYTHON_IMAGE} AS browser
+RUN apt-get update -q \
+    && apt-get install -y -q --no-install-recommends chromium fonts-liberation fonts-noto-color-emoji libatomic1 tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10002 browser \
+    && useradd --uid 10002 --gid browser --home-dir /tmp/browser --no-create-home --shell /usr/sbin/nologin browser
+COPY --from=playwright /opt/playwright /opt/playwright
+COPY compose/browser.json compose/browser_health.py /etc/aegis-browser/
+ENV PATH=/opt/playwright/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp/browser
+USER browser
+ENTRYPOINT ["tini", "--"]
+CMD ["playwright", "launch-server", "--browser", "chromium", "--config", "/etc/aegis-browser/browser.json"]
+
+# What is built when nobody names a target.
+FROM aegis

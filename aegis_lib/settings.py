@@ -414,6 +414,14 @@ class ImapSettings(Settings):
     oauth_token_url: str | None = Field(default=None, validation_alias="email_oauth_token_url")
 
 
+class BrowserSettings(Settings):
+    """A browser elsewhere: Playwright's server (`ws://`) or Chromium's debugging port (`http://`)."""
+
+    url: str | None = Field(
+        default=None, pattern=r"^(ws|http)s?://[^/\s]+", validation_alias="playwright_url"
+    )
+
+
 class GraphSettings(Settings):
     """The knowledge graph. Where one is configured, the cleanup spares events that it has not read yet."""
 

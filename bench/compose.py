@@ -56,7 +56,6 @@ def main() -> None:
         try:
             found = measure(stack, client, options.runs)
         finally:
-            stack.compose(*PROFILE, "down", "--volumes", "--remove-orphans", "--timeout", "5")
             stack.down()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} at the end")
     print(json.dumps(found))

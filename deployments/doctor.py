@@ -24,6 +24,7 @@ from aegis_lib.ports import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
 from deployments import language_models, ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded, start_command
+from deployments.doctor_browser import browser_checks
 from deployments.doctor_server import server_checks
 
 LEAST_FREE_BYTES = 1_000_000_000
@@ -54,6 +55,7 @@ def checks() -> list[Check]:
         lambda: [alerts_check(database)],
         lambda: [guarded(language_models.NAME, lambda: models_check(database))],
         docker_checks,
+        browser_checks,
         notification_checks,
         server_checks,
         lambda: [guarded("ledger of runs", lambda: ledger_check(database))],

@@ -18,7 +18,6 @@ from datetime import datetime
 from functools import partial
 
 from aegis_lib import clock
-from aegis_lib.db.migrate import upgrade
 from aegis_lib.errors import AegisError, DependencyUnavailable, PermanentFailure
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
 from deployments import (
@@ -40,6 +39,7 @@ from deployments.doctor import versions_check
 from deployments.embedded_postgres import EmbeddedPostgres
 from deployments.flow_facts import FlowFacts, read_flow_facts
 from deployments.jobs import Scheduler
+from deployments.migrating import migrate
 from deployments.progress import Progress
 from deployments.project import CATALOGUE, project_root
 from deployments.stack_database import EmbeddedPart
@@ -179,7 +179,7 @@ class Stack:
         server_part = self._server()
         self._supervisor.run(server_part, time.monotonic())  # boots while we migrate
         with stage("Migrations") as told:
-            told.detail = ", ".join(upgrade(self._database)) or "nothing to do"
+            told.detail = migrate(self._installation, self._project)
         with stage("Prefect server") as told:
             self._wait_for_server(server_part, facts)
             told.detail = "ready"

@@ -15,6 +15,10 @@ from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments.embedded_postgres import EmbeddedPostgres
 
+_ENCODING = "UTF8"
+_UNICODE = f"ENCODING '{_ENCODING}' TEMPLATE template0 LOCALE 'C'"
+"""For a server whose databases are of another encoding; sorts by code point, as no other locale may fit."""
+
 
 class EmbeddedPart:
     """The embedded server as a supervised `Part`."""
@@ -45,7 +49,8 @@ def ensure_databases(settings: DatabaseSettings, installation: InstallationSetti
     """Make sure that both databases are there.
 
     Raises:
-        Misconfigured: the server refuses us, or a database is missing and we may not create it.
+        Misconfigured: the server refuses us, a database is missing and we may not create it, or does not keep
+            its text as UTF-8.
         DependencyUnavailable: the server does not answer.
     """
     if settings.embedded:
@@ -82,20 +87,29 @@ def prefect_url(settings: DatabaseSettings, installation: InstallationSettings) 
 def _exists(access: dict[str, str | int], name: str) -> bool:
     parameters: dict[str, Any] = {**access, "dbname": name}
     try:
-        psycopg.connect(**parameters).close()
+        with psycopg.connect(**parameters) as connection:
+            encoding = connection.info.parameter_status("server_encoding")
     except psycopg.OperationalError as error:
         if isinstance(error, errors.InvalidCatalogName) or f'database "{name}" does not exist' in str(error):
             return False
         raise _unreachable(access, error) from error
+    if encoding != _ENCODING:
+        raise Misconfigured(
+            "POSTGRES_DB",
+            f"the database {name} at {access['host']} keeps its text as {encoding}, not as {_ENCODING}.",
+            f"have a new one made, and move what is in this one: CREATE DATABASE ... {_UNICODE};",
+        )
     return True
 
 
 def _create(access: dict[str, str | int], name: str) -> None:
     parameters: dict[str, Any] = {**access, "dbname": "postgres"}
-    command = f'CREATE DATABASE "{name}" OWNER "{access["user"]}";'
+    command = f'CREATE DATABASE "{name}" OWNER "{access["user"]}" {_UNICODE};'
     try:
         with psycopg.connect(**parameters, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            usual = connection.info.parameter_status("server_encoding") == _ENCODING
+            statement = sql.SQL("CREATE DATABASE {} " + ("" if usual else _UNICODE))
+            connection.execute(statement.format(sql.Identifier(name)))
     except errors.DuplicateDatabase:
         return
     except psycopg.Error as error:

@@ -23,19 +23,33 @@ from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 IMAGE = "aegis-scheduler:test"
+BROWSER_IMAGE = "aegis-browser:test"
+PROFILES = ("--profile", "docker-pool", "--profile", "browser")
 RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
+CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
+SOMETHING_TO_READ = (
+    "INSERT INTO tasks (title) VALUES ('water the plants');"
+    "INSERT INTO episodic_memory (timestamp, event_type, summary)"
+    " SELECT now() - age, 'decision', 'to go on' FROM unnest(ARRAY['1 day', '1 hour']::interval[]) age"
+)
+"""For the jobs' database, so that the digests have something to tell."""
 HOW = "Install docker-compose or the plugin of Docker; where no image can be pulled, run tests/images/make."
 
 
-def command() -> list[str]:
-    """The compose that is installed: of Docker itself, or the older program."""
-    found = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if found.returncode == 0:
-        return ["docker", "compose"]
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    requirement.missing("compose", HOW)
-    raise AssertionError("the line before never returns")
+def commands() -> dict[str, list[str]]:
+    """Every compose that is installed: of Docker itself (v2), and the older program (1.29)."""
+    plugin = ["docker", "compose"]
+    there = subprocess.run([*plugin, "version"], capture_output=True, check=False).returncode == 0
+    found = {"v2": plugin} if there else {}
+    return {**found, "1.29": ["docker-compose"]} if shutil.which("docker-compose") else found
+
+
+def command(*, older: bool = False) -> list[str]:
+    """The one of Docker itself if it is installed, or if `older` the other one first."""
+    found = commands()
+    if not found:
+        requirement.missing("compose", HOW)
+    return found[sorted(found, reverse=not older)[0]]
 
 
 def base_images() -> list[str]:
@@ -55,10 +69,10 @@ def require_base_images() -> None:
             requirement.missing("compose", f"The image {image} cannot be pulled. {HOW}")
 
 
-def build_image() -> None:
-    """The image as the Dockerfile says; quick when nothing changed."""
+def build_image(name: str = IMAGE, target: str = "aegis") -> None:
+    """An image as the Dockerfile says; quick when nothing changed."""
     built = subprocess.run(
-        ["nice", "docker", "build", "--quiet", "--tag", IMAGE, str(PROJECT)],
+        ["nice", "docker", "build", "--quiet", "--tag", name, "--target", target, str(PROJECT)],
         capture_output=True,
         text=True,
         timeout=900,
@@ -82,13 +96,15 @@ def build_next_image() -> str:
 
 
 class ComposeStack:
-    """One installation. `directory` holds its secrets and its aegis.yaml."""
+    """One installation. `directory` holds its secrets and its aegis.yaml; `older`: by docker-compose 1.29."""
 
-    def __init__(self, client: docker.APIClient, directory: Path, **variables: str) -> None:
+    def __init__(
+        self, client: docker.APIClient, directory: Path, *, older: bool = False, **variables: str
+    ) -> None:
         self.client, self.directory = client, directory
         self.name, self.port = f"aegis-test-{uuid4().hex[:8]}", free_port()
         self.secrets, self.config = directory / "secrets", directory / "config"
-        self._compose = command()
+        self._compose = command(older=older)
         self._api: PrefectApi | None = None
         for place in (self.secrets, self.config):
             place.mkdir(parents=True, exist_ok=True)
@@ -98,6 +114,7 @@ class ComposeStack:
             "COMPOSE_PROJECT_NAME": self.name,
             "AEGIS_PORT": str(self.port),
             "AEGIS_IMAGE": IMAGE,
+            "BROWSER_IMAGE": BROWSER_IMAGE,
             "AEGIS_SECRETS": str(self.secrets),
             "AEGIS_CONFIG_DIR": str(self.config),
             **variables,
@@ -156,7 +173,7 @@ class ComposeStack:
         """Remove everything of this stack, with its data."""
         if self._api is not None:
             self._api.close()
-        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        self.compose(*PROFILES, "down", "--volumes", "--remove-orphans", "--timeout", "5")
 
     # --- containers -------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aegis_lib import clock
 from aegis_lib.db.migrate import upgrade
-from aegis_lib.settings import DatabaseSettings
+from aegis_lib.logs import set_level
+from aegis_lib.settings import DatabaseSettings, LogSettings
 from deployments import catalogue, ledger, sync
 from deployments.api import PrefectApi
 from deployments.compose.parts import insist, say
@@ -16,10 +17,12 @@ def deploy() -> int:
     """Migrate the jobs' database, bring jobs and automations to the server; then it is done.
 
     Raises:
+        Misconfigured: a setting has a wrong value.
         PermanentFailure: the database was migrated by a newer version, a flow cannot be imported.
         DependencyUnavailable: database or server do not answer for two minutes.
     """
     database = DatabaseSettings()
+    set_level(LogSettings().level)
     applied = insist(lambda: upgrade(database))
     say(f"Migrations: {', '.join(applied) or 'nothing to do'}")
     root = project_root()

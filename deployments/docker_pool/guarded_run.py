@@ -48,7 +48,7 @@ def main() -> None:
 
 def _judge(api: PrefectApi, run_id: str) -> Judgement:
     run, now = api.get(f"/flow_runs/{run_id}"), clock.utcnow()
-    own = _due_run(run)
+    own = due_run(run)
     if own.deployment_id is None:
         return judge(own, (), (), now, rules_of({}, {}))
     deployment = api.get(f"/deployments/{own.deployment_id}")
@@ -63,17 +63,17 @@ def _judge(api: PrefectApi, run_id: str) -> Judgement:
     refused = [row for row in found("CANCELLED") if _REFUSAL in str(row["state"]["message"]).lower()]
     return judge(
         own,
-        [_due_run(row) for row in found("SCHEDULED") if row["id"] != run_id],
-        [_due_run(row).scheduled_at for row in refused],
+        [due_run(row) for row in found("SCHEDULED") if row["id"] != run_id],
+        [due_run(row).scheduled_at for row in refused],
         now,
         rules_of(pool["base_job_template"], deployment["job_variables"] or {}),
     )
 
 
-def _due_run(row: Mapping[str, Any]) -> DueRun:
+def due_run(row: Mapping[str, Any]) -> DueRun:
     """A run as the server describes it. One that waits has a state of a schedule; ours is claimed already."""
     state = row["state"] or {}
-    waits = state.get("name") in {*JUDGED_STATES, "Pending"}
+    waits = state.get("name") in JUDGED_STATES or state.get("type") == "PENDING"
     return DueRun(
         id=UUID(row["id"]),
         name=row["name"],

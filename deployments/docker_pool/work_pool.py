@@ -31,7 +31,8 @@ _CLOSED = {
     "tmpfs": {"/tmp": "mode=1777,size=256m"},  # noqa: S108  within the container
 }
 _OF_THE_WORKER = {"DOCKER_HOST"}
-_SECRET = ("PASSWORD", "TOKEN", "AUTH_STRING", "SECRET", "WEBHOOK")
+_SECRET = ("PASSWORD", "TOKEN", "AUTH_STRING", "SECRET", "WEBHOOK", "API_KEY", "ALERT_URLS", "HEARTBEAT_URL")
+_PLACES = ("_FILE", "_DIR")
 
 Template = dict[str, Any]
 
@@ -43,6 +44,8 @@ class RunContainer(Frozen):
     networks: tuple[str, ...]
     volumes: tuple[str, ...]
     environment: dict[str, str]
+    held_back: tuple[str, ...] = ()
+    """Variables of the worker that a run does not get, since they hold secrets."""
 
 
 def run_container(own: Mapping[str, Any], without_networks: tuple[str, ...] = ()) -> RunContainer:
@@ -57,11 +60,8 @@ def run_container(own: Mapping[str, Any], without_networks: tuple[str, ...] = ()
     it. Runs read secrets from files.
     """
     pairs = (line.partition("=") for line in own["Config"]["Env"] or ())
-    environment = {
-        name: value
-        for name, _, value in pairs
-        if value and name not in _OF_THE_WORKER and not any(word in name for word in _SECRET)
-    }
+    given = {name: value for name, _, value in pairs if value and name not in _OF_THE_WORKER}
+    secret = sorted(name for name in given if _holds_a_secret(name))
     return RunContainer(
         image=own["Config"]["Image"],
         networks=tuple(
@@ -73,8 +73,14 @@ def run_container(own: Mapping[str, Any], without_networks: tuple[str, ...] = ()
             for mount in sorted(own["Mounts"], key=lambda mount: str(mount["Destination"]))
             if mount["Type"] in {"volume", "bind"}
         ),
-        environment=environment,
+        environment={name: value for name, value in given.items() if name not in secret},
+        held_back=tuple(secret),
     )
+
+
+def _holds_a_secret(variable: str) -> bool:
+    """By its name; where a secret is to be found is none."""
+    return not variable.endswith(_PLACES) and any(word in variable for word in _SECRET)
 
 
 def job_template(stock: Template, wanted: RunContainer) -> Template:

@@ -34,7 +34,13 @@ def docker_worker() -> NoReturn:
     """Write the pool, then become its worker."""
     secret = api_secret()
     stock = DockerWorker.get_default_base_job_template()
-    template = job_template(stock, run_container(insist(_own_container), (_OWN_NETWORK,)))
+    wanted = run_container(insist(_own_container), (_OWN_NETWORK,))
+    if wanted.held_back:
+        say(
+            f"Not handed to runs, where everyone would see it: {', '.join(wanted.held_back)}. "
+            "Fix: write each into a file of that name in compose/secrets, then docker-compose up -d."
+        )
+    template = job_template(stock, wanted)
     with PrefectApi.from_settings() as api:
         say(f"Work pool {DOCKER_POOL}: {insist(lambda: write_pool(api, template))}")
     options = ("--pool", DOCKER_POOL, "--type", DOCKER_POOL_TYPE, "--name", DOCKER_WORKER_NAME)

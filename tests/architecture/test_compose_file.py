@@ -31,7 +31,7 @@ SERVICES = content()["services"]
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(SERVICES) == 9
+    assert len(SERVICES) == 10
 
 
 def test_every_setting_reaches_the_jobs() -> None:
@@ -52,7 +52,20 @@ def test_the_docker_pool_is_set_as_the_worker_is_and_not_there_unless_asked_for(
         "docker-worker",
         "pool-proxy",
     ]
-    assert {name for name in SERVICES if SERVICES[name].get("profiles")} == {"docker-worker", "pool-proxy"}
+
+
+def test_what_costs_memory_and_not_everybody_needs_is_there_only_when_asked_for() -> None:
+    profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
+    pool, browser = ["docker-pool"], ["browser"]
+    assert profiles == {"docker-worker": pool, "pool-proxy": pool, "browser": browser}
+
+
+def test_the_browser_which_opens_pages_of_strangers_holds_nothing_and_reaches_nothing_of_ours() -> None:
+    browser = SERVICES["browser"]
+    assert not {"volumes", "environment", "env_file", "ports", "extra_hosts"} & browser.keys()
+    assert browser["networks"] == ["web"]
+    others = {name for name, service in SERVICES.items() if "web" in service.get("networks", ())}
+    assert others == {"browser", "worker", "docker-worker"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

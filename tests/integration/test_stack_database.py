@@ -30,6 +30,20 @@ def test_missing_databases_are_made_once(
     postgres.drop(here)
 
 
+def test_a_database_that_does_not_keep_unicode_is_refused_by_its_name(
+    postgres: PostgresForTests, installation: InstallationSettings
+) -> None:
+    here, ascii_only = postgres.create(), "aegis_test_ascii"
+    made = "CREATE DATABASE {} ENCODING 'SQL_ASCII' TEMPLATE template0 LOCALE 'C'"
+    postgres.administer(sql.SQL(made).format(sql.Identifier(ascii_only)))
+    try:
+        with pytest.raises(Misconfigured, match=r"aegis_test_ascii at .* keeps its text as SQL_ASCII"):
+            stack_database.ensure_databases(postgres.settings(here, prefect_name=ascii_only), installation)
+    finally:
+        postgres.administer(sql.SQL("DROP DATABASE {}").format(sql.Identifier(ascii_only)))
+        postgres.drop(here)
+
+
 def test_who_may_not_create_is_told_what_an_administrator_must_run(
     postgres: PostgresForTests, installation: InstallationSettings
 ) -> None:
@@ -42,7 +56,7 @@ def test_who_may_not_create_is_told_what_an_administrator_must_run(
             stack_database.ensure_databases(settings, installation)
     finally:
         postgres.administer(sql.SQL("DROP ROLE aegis_test_guest"))
-    assert 'CREATE DATABASE "aegis_test_absent" OWNER "aegis_test_guest";' in refused.value.mend
+    assert 'CREATE DATABASE "aegis_test_absent" OWNER "aegis_test_guest" ENCODING' in refused.value.mend
     assert "guest'" not in str(refused.value)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from deployments.docker_pool.guard import judge
+from deployments.docker_pool.guarded_run import due_run
 from deployments.docker_pool.work_pool import (
     COMMAND,
     RunContainer,
@@ -31,6 +32,7 @@ OWN_CONTAINER = {
             "DOCKER_HOST=tcp://pool-proxy:2375",
             "DISCORD_BOT_TOKEN=hush",
             "POSTGRES_PASSWORD=hush",
+            "AEGIS_SECRETS_DIR=/run/aegis/secrets",
             "TELEGRAM_CHAT_ID=",
             "POSTGRES_HOST=postgres",
         ],
@@ -67,7 +69,12 @@ def test_a_run_is_made_of_what_its_worker_is_made_of_less_secrets_and_the_way_to
             "here_secrets:/run/aegis/secrets:ro",
             "here_data:/var/lib/aegis",
         ),
-        environment={"PATH": "/opt/aegis/bin", "POSTGRES_HOST": "postgres"},
+        environment={
+            "PATH": "/opt/aegis/bin",
+            "AEGIS_SECRETS_DIR": "/run/aegis/secrets",
+            "POSTGRES_HOST": "postgres",
+        },
+        held_back=("DISCORD_BOT_TOKEN", "POSTGRES_PASSWORD"),
     )
 
 
@@ -145,3 +152,31 @@ def test_a_run_that_no_schedule_made_always_starts(own: DueRun) -> None:
     judged = judge(own, [run(5)], [], NOON + 600 * MINUTE, ClaimRules())
     assert judged.own.action == "claim"
     assert judged.others == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "changed", "by_schedule"),
+    [
+        ("Scheduled", "SCHEDULED", {}, True),
+        ("Late", "SCHEDULED", {}, True),
+        ("Pending", "PENDING", {}, True),
+        ("Submitting", "PENDING", {}, True),
+        ("InfrastructurePending", "PENDING", {}, True),
+        ("AwaitingRetry", "SCHEDULED", {}, False),
+        ("Pending", "PENDING", {"start_time": "2026-01-25T12:00:01Z"}, False),
+        ("Pending", "PENDING", {"auto_scheduled": False}, False),
+    ],
+)
+def test_only_a_run_of_a_schedule_that_was_never_begun_can_be_too_late(
+    name: str, kind: str, changed: dict[str, Any], by_schedule: bool
+) -> None:
+    row = {
+        "id": str(uuid4()),
+        "name": "one",
+        "deployment_id": str(JOB),
+        "expected_start_time": "2026-01-25T12:00:00Z",
+        "auto_scheduled": True,
+        "start_time": None,
+        "state": {"name": name, "type": kind},
+    }
+    assert due_run({**row, **changed}).by_schedule is by_schedule

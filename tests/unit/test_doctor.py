@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from aegis_lib.adapters.docker_engine import engines
@@ -17,6 +18,7 @@ from aegis_lib.settings import DatabaseSettings, InstallationSettings
 from deployments import catalogue, doctor, doctor_server, language_models
 from deployments.api import NotFound
 from deployments.check import Check, start_command
+from deployments.doctor_browser import browser_checks
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -333,3 +335,45 @@ def test_when_every_language_model_fails_its_reason_is_shown() -> None:
 def test_language_models_are_not_judged_without_the_database(tmp_path: Path) -> None:
     away = DatabaseSettings(host=str(tmp_path), connect_timeout_seconds=1)
     assert doctor.models_check(away).ok is None
+
+
+def test_without_a_browser_elsewhere_nothing_is_said_of_one() -> None:
+    assert browser_checks() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("ws://browser:3000/aegis?token=hush", "http://browser:3000/"),
+        ("wss://browser.example/aegis", "https://browser.example/"),
+        ("http://browser:9222", "http://browser:9222/"),
+    ],
+)
+def test_a_browser_that_answers_is_green_and_its_path_is_not_shown(
+    url: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = []
+
+    def get(address: httpx.URL, **_: Any) -> httpx.Response:
+        addresses.append(str(address))
+        return httpx.Response(426)
+
+    monkeypatch.setenv("PLAYWRIGHT_URL", url)
+    monkeypatch.setattr(httpx, "get", get)
+    (check,) = browser_checks()
+    assert (check.name, check.ok, addresses) == ("browser", True, [asked])
+    assert "hush" not in check.detail
+
+
+def test_a_browser_that_is_not_there_or_no_address_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(_address: httpx.URL, **_: Any) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setenv("PLAYWRIGHT_URL", "ws://browser:3000/aegis")
+    (check,) = browser_checks()
+    assert "ws://browser:3000 does not answer (refused)" in red(check)
+    assert "--profile browser" in check.fix
+    monkeypatch.setenv("PLAYWRIGHT_URL", "browser:3000")
+    (check,) = browser_checks()
+    assert "PLAYWRIGHT_URL" in red(check)
