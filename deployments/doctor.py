@@ -20,7 +20,7 @@ from aegis_lib.clock import iso
 from aegis_lib.db import database as databases
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
-from aegis_lib.ports import ContainerEngine
+from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
 from deployments import language_models, ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded, start_command

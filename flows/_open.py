@@ -17,7 +17,11 @@ from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
 from aegis_lib.llm.service import Models, Surroundings
-from aegis_lib.ports import EpisodicMemory, JobControl, LanguageModel, Notifier, Outbox, ScheduledRunHistory
+from aegis_lib.ports.alerts import Notifier, Outbox
+from aegis_lib.ports.commands import JobControl
+from aegis_lib.ports.ledger import ScheduledRunHistory
+from aegis_lib.ports.llm import LanguageModel
+from aegis_lib.ports.memory import EpisodicMemory
 from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings, secrets_in_use
 
 

@@ -37,7 +37,9 @@ from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, P
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import ApprovalStore, EpisodicMemory, MailSender, Notifier
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.approvals import ApprovalStore, MailSender
+from aegis_lib.ports.memory import EpisodicMemory
 
 LEASE = timedelta(minutes=10)
 """Above the job's time-out: what was claimed longer ago, nobody is sending any more."""

@@ -30,7 +30,7 @@ from aegis_lib.approvals.policy import Event
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import ApprovalStore
+from aegis_lib.ports.approvals import ApprovalStore
 
 MOST_LISTED = 1000
 

@@ -15,7 +15,9 @@ from aegis_lib.approvals.model import Approval
 from aegis_lib.commands import messages, policy
 from aegis_lib.commands.model import Command, CommandRecord, CommandState, Response, Verb
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
-from aegis_lib.ports import ContainerCases, JobControl, OpenAlerts, StrikeStore, TaskList
+from aegis_lib.ports.commands import ContainerCases, JobControl, OpenAlerts
+from aegis_lib.ports.containers import StrikeStore
+from aegis_lib.ports.tasks import TaskList
 
 REMOTE = frozenset({Verb.RUN, Verb.PAUSE, Verb.RESUME, Verb.JOBS, Verb.STATUS})
 """Done or asked elsewhere than in our database, so in no transaction of it."""

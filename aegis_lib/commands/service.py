@@ -35,7 +35,9 @@ from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFail
 from aegis_lib.isolation import attempt
 from aegis_lib.logs import get_logger
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import CommandChannel, CommandStore, EpisodicMemory, Notifier
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.commands import CommandChannel, CommandStore
+from aegis_lib.ports.memory import EpisodicMemory
 
 BUDGET_SECONDS = 25.0
 """No command is begun later than this after the start; the rest is left to the next run."""

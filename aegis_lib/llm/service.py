@@ -42,7 +42,8 @@ from aegis_lib.llm.model import (
 )
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
-from aegis_lib.ports import EpisodicMemory, ModelLedger, ModelProvider
+from aegis_lib.ports.llm import ModelLedger, ModelProvider
+from aegis_lib.ports.memory import EpisodicMemory
 
 _SYSTEM = "Language model"
 _SHORTEST_PAUSE_SECONDS = 0.05

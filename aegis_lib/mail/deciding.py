@@ -13,7 +13,7 @@ from aegis_lib.logs import get_logger
 from aegis_lib.mail import policy
 from aegis_lib.mail.classifier import Model
 from aegis_lib.mail.model import Decision, EmailConfig, Mail, SentMail, Unsure
-from aegis_lib.ports import LanguageModel
+from aegis_lib.ports.llm import LanguageModel
 
 _LONGEST_ANSWER_TOKENS = 200
 _FAILURES = 2

@@ -17,7 +17,8 @@ from aegis_lib.logs import get_logger
 from aegis_lib.mail import actions, messages
 from aegis_lib.mail.model import DraftReport, DraftsConfig
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import Mailbox, MailStore, Notifier
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.mail import Mailbox, MailStore
 
 log = get_logger(__name__)
 

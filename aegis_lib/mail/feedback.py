@@ -28,7 +28,7 @@ from aegis_lib.mail.model import (
     Standing,
 )
 from aegis_lib.mail.reading import identity
-from aegis_lib.ports import Mailbox, MailStore
+from aegis_lib.ports.mail import Mailbox, MailStore
 
 _LESSONS_PER_RUN = 200
 _AT_ONCE = 500

@@ -42,7 +42,11 @@ from aegis_lib.mail.model import (
 from aegis_lib.mail.reading import identity
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import EpisodicMemory, LanguageModel, Mailbox, MailStore, Notifier, TaskList
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.llm import LanguageModel
+from aegis_lib.ports.mail import Mailbox, MailStore
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.ports.tasks import TaskList
 
 EVENT_TYPE = "email_triage"
 _ROWS = 200

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from aegis_lib import ports
 from aegis_lib.approvals import policy
 from aegis_lib.approvals.model import Approval, Decision, Proposal, State, Suppression, Via
 from aegis_lib.approvals.policy import MOVES, Event
 from aegis_lib.db import database as db
+from aegis_lib.ports.approvals import ApprovalStore
 from tests.approval_values import DAY, HOUR, MINUTE, NOW, proposal
 from tests.fake_approvals import FakeApprovals
 
 
 @pytest.fixture(params=["fake", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[ports.ApprovalStore]:
+def store(request: pytest.FixtureRequest) -> Iterator[ApprovalStore]:
     if request.param == "fake":
         yield FakeApprovals()
         return
@@ -30,7 +30,7 @@ def decision(made: Proposal, at: datetime = NOW, by: str = "ada", via: Via = Via
     return Decision(by=by, via=via, at=at, digest=made.digest)
 
 
-def approved(store: ports.ApprovalStore, made: Proposal | None = None) -> Approval:
+def approved(store: ApprovalStore, made: Proposal | None = None) -> Approval:
     made = made or proposal()
     number = store.add(made, None, NOW).number
     found = store.decide(number, MOVES[Event.APPROVE], decision(made))
@@ -38,14 +38,14 @@ def approved(store: ports.ApprovalStore, made: Proposal | None = None) -> Approv
     return found
 
 
-def claimed(store: ports.ApprovalStore, made: Proposal | None = None, claim: str = "c1") -> Approval:
+def claimed(store: ApprovalStore, made: Proposal | None = None, claim: str = "c1") -> Approval:
     number = approved(store, made).number
     found = store.claim(number, MOVES[Event.CLAIM], claim, f"<{claim}@ours.example>", NOW, 20)
     assert found is not None
     return found
 
 
-def test_a_proposal_is_kept_as_it_was_made(store: ports.ApprovalStore) -> None:
+def test_a_proposal_is_kept_as_it_was_made(store: ApprovalStore) -> None:
     made = proposal(in_reply_to="<2@x.yz>", references=("<1@x.yz>", "<2@x.yz>"))
     added = store.add(made, None, NOW)
     assert store.get(added.number) == added
@@ -56,20 +56,20 @@ def test_a_proposal_is_kept_as_it_was_made(store: ports.ApprovalStore) -> None:
     assert store.get(added.number + 1) is None
 
 
-def test_the_same_key_again_is_the_same_proposal(store: ports.ApprovalStore) -> None:
+def test_the_same_key_again_is_the_same_proposal(store: ApprovalStore) -> None:
     first = store.add(proposal(), None, NOW)
     assert store.add(proposal(subject="Another"), None, NOW + HOUR) == first
     assert store.add(proposal(key="reply:2"), None, NOW).number != first.number
 
 
-def test_a_rule_approves_at_once(store: ports.ApprovalStore) -> None:
+def test_a_rule_approves_at_once(store: ApprovalStore) -> None:
     made = proposal()
     added = store.add(made, decision(made, by="approvals.allow: customer_reply", via=Via.RULE), NOW)
     assert (added.state, added.decided_via, added.decided_at) == (State.APPROVED, Via.RULE, NOW)
     assert added.approved_digest == made.digest
 
 
-def test_the_newest_are_listed_first(store: ports.ApprovalStore) -> None:
+def test_the_newest_are_listed_first(store: ApprovalStore) -> None:
     numbers = [store.add(proposal(f"reply:{number}"), None, NOW).number for number in range(3)]
     assert [row.number for row in store.listed((State.PENDING,), 2)] == numbers[:0:-1]
     assert store.listed((State.SENT, State.FAILED), 10) == []
@@ -78,7 +78,7 @@ def test_the_newest_are_listed_first(store: ports.ApprovalStore) -> None:
 # --- decisions ---
 
 
-def test_who_is_first_decides(store: ports.ApprovalStore) -> None:
+def test_who_is_first_decides(store: ApprovalStore) -> None:
     made = proposal()
     number = store.add(made, None, NOW).number
     first = store.decide(number, MOVES[Event.APPROVE], decision(made, by="ada"))
@@ -88,7 +88,7 @@ def test_who_is_first_decides(store: ports.ApprovalStore) -> None:
     assert store.get(number) == first
 
 
-def test_an_approval_can_be_taken_back_until_the_sending_has_begun(store: ports.ApprovalStore) -> None:
+def test_an_approval_can_be_taken_back_until_the_sending_has_begun(store: ApprovalStore) -> None:
     made = proposal()
     number = approved(store, made).number
     rejected = store.decide(number, MOVES[Event.REJECT], decision(made, by="bob"))
@@ -100,7 +100,7 @@ def test_an_approval_can_be_taken_back_until_the_sending_has_begun(store: ports.
 
 
 @pytest.mark.parametrize("event", [Event.APPROVE, Event.REJECT])
-def test_no_decision_at_the_moment_of_expiry(store: ports.ApprovalStore, event: Event) -> None:
+def test_no_decision_at_the_moment_of_expiry(store: ApprovalStore, event: Event) -> None:
     made = proposal(expires_at=NOW + HOUR)
     number = store.add(made, None, NOW).number
     assert store.decide(number, MOVES[event], decision(made, at=NOW + HOUR)) is None
@@ -108,7 +108,7 @@ def test_no_decision_at_the_moment_of_expiry(store: ports.ApprovalStore, event: 
 
 
 def test_other_content_than_the_proposed_one_is_not_approved_but_may_be_rejected(
-    store: ports.ApprovalStore,
+    store: ApprovalStore,
 ) -> None:
     number = store.add(proposal(), None, NOW).number
     other = decision(proposal(body="Send money."))
@@ -116,7 +116,7 @@ def test_other_content_than_the_proposed_one_is_not_approved_but_may_be_rejected
     assert store.decide(number, MOVES[Event.REJECT], other) is not None
 
 
-def test_what_is_over_expires_whether_it_was_approved_or_not(store: ports.ApprovalStore) -> None:
+def test_what_is_over_expires_whether_it_was_approved_or_not(store: ApprovalStore) -> None:
     soon = {"expires_at": NOW + HOUR}
     waiting = store.add(proposal("reply:1", **soon), None, NOW).number
     ready = approved(store, proposal("reply:2", **soon)).number
@@ -129,7 +129,7 @@ def test_what_is_over_expires_whether_it_was_approved_or_not(store: ports.Approv
     assert [store.get(number).state for number in (later, sending)] == [State.APPROVED, State.SENDING]  # type: ignore[union-attr]
 
 
-def test_only_an_approval_by_a_rule_is_withdrawn(store: ports.ApprovalStore) -> None:
+def test_only_an_approval_by_a_rule_is_withdrawn(store: ApprovalStore) -> None:
     made = proposal()
     ruled = store.add(made, decision(made, by="rule", via=Via.RULE), NOW).number
     store.told(ruled, State.APPROVED)
@@ -149,7 +149,7 @@ def entry(address: str = "ada@example.org", at: datetime = NOW) -> Suppression:
     return Suppression(address=address, reason="asked", added_by="mail", added_at=at)
 
 
-def test_who_has_unsubscribed_is_on_the_list_once(store: ports.ApprovalStore) -> None:
+def test_who_has_unsubscribed_is_on_the_list_once(store: ApprovalStore) -> None:
     assert store.suppress(entry(), MOVES[Event.REJECT]) is True
     assert store.suppress(entry(at=NOW + DAY), MOVES[Event.REJECT]) is False
     store.suppress(entry("bob@example.org", NOW + HOUR), MOVES[Event.REJECT])
@@ -158,9 +158,7 @@ def test_who_has_unsubscribed_is_on_the_list_once(store: ports.ApprovalStore) ->
 
 
 @pytest.mark.parametrize("recipient", ["ada@example.org", "Ada@Example.org", "ada+shop@example.org"])
-def test_unsubscribing_rejects_what_waits_and_what_is_approved(
-    store: ports.ApprovalStore, recipient: str
-) -> None:
+def test_unsubscribing_rejects_what_waits_and_what_is_approved(store: ApprovalStore, recipient: str) -> None:
     waiting = store.add(proposal("reply:1", recipient=recipient), None, NOW).number
     ready = approved(store, proposal("reply:2", recipient=recipient)).number
     other = approved(store, proposal("reply:3", recipient="bob@example.org")).number
@@ -172,14 +170,14 @@ def test_unsubscribing_rejects_what_waits_and_what_is_approved(
     assert store.get(other).state is State.APPROVED  # type: ignore[union-attr]
 
 
-def test_what_is_proposed_afterwards_is_rejected_at_once_also_by_a_rule(store: ports.ApprovalStore) -> None:
+def test_what_is_proposed_afterwards_is_rejected_at_once_also_by_a_rule(store: ApprovalStore) -> None:
     store.suppress(entry(), MOVES[Event.REJECT])
     made = proposal(recipient="ADA+x@example.org")
     added = store.add(made, decision(made, via=Via.RULE), NOW)
     assert (added.state, added.decided_via, added.approved_digest) == (State.REJECTED, Via.SUPPRESSION, None)
 
 
-def test_who_unsubscribes_while_it_is_being_sent_is_spared(store: ports.ApprovalStore) -> None:
+def test_who_unsubscribes_while_it_is_being_sent_is_spared(store: ApprovalStore) -> None:
     row = claimed(store)
     store.suppress(entry(), MOVES[Event.REJECT])
     assert not store.hand_over(row.number, "c1", row.digest, NOW)
@@ -188,20 +186,20 @@ def test_who_unsubscribes_while_it_is_being_sent_is_spared(store: ports.Approval
 # --- claims ---
 
 
-def test_a_mail_is_claimed_once(store: ports.ApprovalStore) -> None:
+def test_a_mail_is_claimed_once(store: ApprovalStore) -> None:
     row = claimed(store)
     assert (row.state, row.claim, row.claimed_at, row.attempts) == (State.SENDING, "c1", NOW, 1)
     assert row.message_id == "<c1@ours.example>"
     assert store.claim(row.number, MOVES[Event.CLAIM], "c2", "<c2@ours.example>", NOW, 20) is None
 
 
-def test_nothing_undecided_is_claimed(store: ports.ApprovalStore) -> None:
+def test_nothing_undecided_is_claimed(store: ApprovalStore) -> None:
     number = store.add(proposal(), None, NOW).number
     assert store.claim(number, MOVES[Event.CLAIM], "c1", "<c1@ours.example>", NOW, 20) is None
     assert store.sendable(NOW, 10) == []
 
 
-def test_nothing_is_claimed_or_handed_over_at_the_moment_of_expiry(store: ports.ApprovalStore) -> None:
+def test_nothing_is_claimed_or_handed_over_at_the_moment_of_expiry(store: ApprovalStore) -> None:
     end = NOW + HOUR
     number = approved(store, proposal(expires_at=end)).number
     assert store.sendable(end, 10) == []
@@ -211,7 +209,7 @@ def test_nothing_is_claimed_or_handed_over_at_the_moment_of_expiry(store: ports.
     assert not store.hand_over(number, "c1", row.digest, end)
 
 
-def test_a_mail_is_handed_over_once_and_by_who_claimed_it(store: ports.ApprovalStore) -> None:
+def test_a_mail_is_handed_over_once_and_by_who_claimed_it(store: ApprovalStore) -> None:
     row = claimed(store)
     assert not store.hand_over(row.number, "c2", row.digest, NOW)
     assert not store.hand_over(row.number, "c1", proposal(body="Other").digest, NOW)
@@ -219,7 +217,7 @@ def test_a_mail_is_handed_over_once_and_by_who_claimed_it(store: ports.ApprovalS
     assert not store.hand_over(row.number, "c1", row.digest, NOW)
 
 
-def test_the_limit_counts_what_was_sent_or_may_have_been_in_a_day(store: ports.ApprovalStore) -> None:
+def test_the_limit_counts_what_was_sent_or_may_have_been_in_a_day(store: ApprovalStore) -> None:
     events = [Event.ACCEPTED, Event.LOST, Event.REFUSED, Event.RELEASE]
     for number, event in enumerate(events):
         row = claimed(store, proposal(f"reply:{number}"), f"c{number}")
@@ -232,7 +230,7 @@ def test_the_limit_counts_what_was_sent_or_may_have_been_in_a_day(store: ports.A
     assert store.claim(number, claim, "c9", "<c9@ours.example>", NOW + DAY, 1) is not None
 
 
-def test_an_attempt_that_failed_for_now_waits_and_keeps_its_message_id(store: ports.ApprovalStore) -> None:
+def test_an_attempt_that_failed_for_now_waits_and_keeps_its_message_id(store: ApprovalStore) -> None:
     row = claimed(store)
     store.hand_over(row.number, "c1", row.digest, NOW)
     due = NOW + 5 * MINUTE
@@ -249,7 +247,7 @@ def test_an_attempt_that_failed_for_now_waits_and_keeps_its_message_id(store: po
     assert store.hand_over(row.number, "c2", row.digest, due)
 
 
-def test_an_attempt_that_was_none_does_not_count(store: ports.ApprovalStore) -> None:
+def test_an_attempt_that_was_none_does_not_count(store: ApprovalStore) -> None:
     row = claimed(store)
     back = store.settle(row.number, MOVES[Event.RELEASE], NOW, claim="c1", uncounted=True)
     assert back is not None
@@ -257,7 +255,7 @@ def test_an_attempt_that_was_none_does_not_count(store: ports.ApprovalStore) -> 
     assert [found.number for found in store.sendable(NOW, 10)] == [row.number]
 
 
-def test_only_who_claimed_it_says_how_it_ended(store: ports.ApprovalStore) -> None:
+def test_only_who_claimed_it_says_how_it_ended(store: ApprovalStore) -> None:
     row = claimed(store)
     assert store.settle(row.number, MOVES[Event.ACCEPTED], NOW, claim="c2") is None
     done = store.settle(row.number, MOVES[Event.ACCEPTED], NOW + MINUTE, claim="c1", reply="250 queued")
@@ -271,13 +269,13 @@ def test_only_who_claimed_it_says_how_it_ended(store: ports.ApprovalStore) -> No
     assert store.settle(row.number, MOVES[Event.REFUSED], NOW, claim="c1") is None
 
 
-def test_a_claim_of_a_died_process_is_found_by_its_age(store: ports.ApprovalStore) -> None:
+def test_a_claim_of_a_died_process_is_found_by_its_age(store: ApprovalStore) -> None:
     row = claimed(store)
     assert store.abandoned(NOW) == []
     assert store.abandoned(NOW + MINUTE) == [row]
 
 
-def test_the_oldest_decision_is_sent_first(store: ports.ApprovalStore) -> None:
+def test_the_oldest_decision_is_sent_first(store: ApprovalStore) -> None:
     late, early = proposal("reply:1"), proposal("reply:2")
     numbers = [store.add(made, None, NOW).number for made in (late, early)]
     store.decide(numbers[0], MOVES[Event.APPROVE], decision(late, NOW + HOUR))
@@ -289,7 +287,7 @@ def test_the_oldest_decision_is_sent_first(store: ports.ApprovalStore) -> None:
 # --- the state machine in the store ---
 
 
-def brought_to(store: ports.ApprovalStore, state: State) -> Approval:
+def brought_to(store: ApprovalStore, state: State) -> Approval:
     made = proposal()
     if state in {State.PENDING, State.REJECTED, State.EXPIRED}:
         number = store.add(made, None, NOW).number
@@ -310,7 +308,7 @@ def brought_to(store: ports.ApprovalStore, state: State) -> Approval:
     return row
 
 
-def attempted(store: ports.ApprovalStore, row: Approval, event: Event) -> None:
+def attempted(store: ApprovalStore, row: Approval, event: Event) -> None:
     move = MOVES[event]
     acts: dict[Event, Callable[[], Any]] = {
         Event.APPROVE: lambda: store.decide(row.number, move, decision(proposal(), by="bob")),
@@ -324,7 +322,7 @@ def attempted(store: ports.ApprovalStore, row: Approval, event: Event) -> None:
 
 @pytest.mark.parametrize("event", Event)
 @pytest.mark.parametrize("state", State)
-def test_the_store_moves_as_the_machine_says(store: ports.ApprovalStore, state: State, event: Event) -> None:
+def test_the_store_moves_as_the_machine_says(store: ApprovalStore, state: State, event: Event) -> None:
     row = brought_to(store, state)
     attempted(store, row, event)
     after = store.get(row.number)
@@ -337,7 +335,7 @@ def test_the_store_moves_as_the_machine_says(store: ports.ApprovalStore, state: 
 # --- telling ---
 
 
-def test_each_state_is_told_once_and_sending_never(store: ports.ApprovalStore) -> None:
+def test_each_state_is_told_once_and_sending_never(store: ApprovalStore) -> None:
     number = store.add(proposal(), None, NOW).number
     assert [row.state for row in store.untold(10)] == [State.PENDING]
     store.told(number, State.PENDING)

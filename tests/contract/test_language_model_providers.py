@@ -14,7 +14,7 @@ from werkzeug import Response
 from aegis_lib.adapters.language_model import providers
 from aegis_lib.llm.model import Ending, NoReply, Reply, Request, Trouble
 from aegis_lib.outcome import Frozen
-from aegis_lib.ports import ModelProvider
+from aegis_lib.ports.llm import ModelProvider
 from aegis_lib.settings import ClaudeSettings, OllamaSettings, ZaiSettings
 from tests.fake_services import anthropic, openai_chat
 from tests.fake_services.anthropic import Failed, FakeAnthropic, Garbage, Said, Silence

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from aegis_lib import ports
 from aegis_lib.adapters.mailbox import imap
 from aegis_lib.errors import Misconfigured
 from aegis_lib.mail.model import HANDLED, MailboxRefused
+from aegis_lib.ports.mail import Mailbox
 from tests.dovecot import Dovecot
 from tests.fake_mailbox import FakeMailbox
 from tests.letters import letter
@@ -23,7 +23,7 @@ NOW = datetime.now(UTC)
 
 @dataclass
 class Place:
-    mailbox: ports.Mailbox
+    mailbox: Mailbox
     deliver: Callable[..., Any]
     flags: Callable[..., dict[int, set[str]]]
 

@@ -20,7 +20,7 @@ from aegis_lib.errors import BudgetSpent, DependencyUnavailable, PermanentFailur
 from aegis_lib.llm import prompt_files, service
 from aegis_lib.llm.model import Asked, LlmConfig, Pace, Question, Told, Verdict
 from aegis_lib.outcome import Frozen
-from aegis_lib.ports import ModelProvider
+from aegis_lib.ports.llm import ModelProvider
 from aegis_lib.settings import DatabaseSettings, OllamaSettings, ZaiSettings
 from tests import local_model, requirement
 from tests.fake_services.anthropic import Failed, FakeAnthropic, Said
