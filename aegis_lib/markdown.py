@@ -24,7 +24,10 @@ def inline(text: str, longest: int = LONGEST_INLINE_CHARACTERS) -> str:
     every character with a meaning in markdown is escaped; the scheme of an address is parted from it, so that
     nothing turns into a link.
     """
+    return _AUTOLINK.sub(r"\1\\:", _SPECIAL.sub(r"\\\1", plain(text, longest)))
+
+
+def plain(text: str, longest: int = LONGEST_INLINE_CHARACTERS) -> str:
+    """The text on one line, at most `longest` characters, nothing invisible in it: for plain titles."""
     folded = " ".join(_INVISIBLE.sub("", text).split())
-    if len(folded) > longest:
-        folded = folded[: longest - 1].rstrip() + "…"
-    return _AUTOLINK.sub(r"\1\\:", _SPECIAL.sub(r"\\\1", folded))
+    return folded if len(folded) <= longest else folded[: longest - 1].rstrip() + "…"

@@ -13,9 +13,10 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +31,7 @@ _PLACEHOLDER = re.compile(r"^(change[-_ ]?me|your[-_ ].*|<.*>|xxx+|replace[-_ ]?
 
 LARGEST_FILE_CHARACTERS = 100_000
 """More is no setting: somebody named the wrong file."""
+OLLAMA_PORT = 11434
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -269,11 +271,17 @@ class DockerSettings(Settings):
 
 
 class DiscordSettings(Settings):
-    """Discord, as a bot (`DISCORD_BOT_TOKEN` and channel ids) or by an incoming webhook."""
+    """Discord, as a bot (`DISCORD_BOT_TOKEN` and channel ids) or by an incoming webhook.
+
+    `DISCORD_ALLOWED_USERS` are the ids of the people whose commands in `DISCORD_TASKS_CHANNEL` are obeyed,
+    separated by commas or spaces; empty means nobody.
+    """
 
     bot_token: SecretStr | None = Field(default=None, validation_alias="discord_bot_token")
     alerts_channel: str | None = Field(default=None, validation_alias="discord_alerts_channel")
     journal_channel: str | None = Field(default=None, validation_alias="discord_journal_channel")
+    tasks_channel: str | None = Field(default=None, validation_alias="discord_tasks_channel")
+    allowed_users: str = Field(default="", validation_alias="discord_allowed_users")
     webhook_url: SecretStr | None = Field(default=None, validation_alias="discord_webhook_url")
     api_url: str = Field(default="https://discord.com/api/v10", validation_alias="discord_api_url")
 
@@ -299,18 +307,111 @@ class HeartbeatSettings(Settings):
     timeout_seconds: float = Field(default=10, gt=0, le=60, validation_alias="heartbeat_timeout")
 
 
+class MailSenderSettings(Settings):
+    """The mail server that takes what was approved (`EMAIL_SMTP_HOST`), and who it is from (`EMAIL_FROM`).
+
+    `EMAIL_SMTP_SECURITY` is `tls` (encrypted from the first byte, port 465), `starttls` (port 587; never
+    without encryption either) or `none` (port 25, only for a server on this machine). The time-out is in
+    seconds, per answer of the server.
+    """
+
+    host: str | None = Field(default=None, validation_alias="email_smtp_host")
+    port: int | None = Field(default=None, ge=1, le=65535, validation_alias="email_smtp_port")
+    user: str | None = Field(default=None, validation_alias="email_smtp_user")
+    password: SecretStr | None = Field(default=None, validation_alias="email_smtp_password")
+    security: Literal["tls", "starttls", "none"] = Field(
+        default="tls", validation_alias="email_smtp_security"
+    )
+    sender: str | None = Field(default=None, validation_alias="email_from")
+    timeout_seconds: float = Field(default=30, gt=0, le=120, validation_alias="email_smtp_timeout")
+
+
 class JournalSettings(Settings):
     """Where the evening digest is written, one file a day."""
 
     directory: Path = Field(default=Path("~/memory/journal"), validation_alias="aegis_journal_dir")
 
 
+def _secure_address(value: str) -> str:
+    """An https:// address, or an http:// one of this machine: secrets go there."""
+    split = urlsplit(value)
+    local = split.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not split.hostname or split.scheme not in {"http", "https"} or (split.scheme == "http" and not local):
+        raise ValueError("must be an https:// address")
+    return value.rstrip("/")
+
+
+class ZaiSettings(Settings):
+    """Z.ai, a provider of language models, by its endpoint for the Anthropic protocol."""
+
+    api_key: SecretStr | None = Field(default=None, validation_alias="zai_api_key")
+    base_url: Annotated[str, AfterValidator(_secure_address)] = Field(
+        default="https://api.z.ai/api/anthropic", validation_alias="zai_base_url"
+    )
+    model: str = Field(default="glm-4.7", validation_alias="zai_model")
+
+
+class ClaudeSettings(Settings):
+    """Claude, by the token that `claude setup-token` prints or by a key of the Anthropic Console."""
+
+    token: SecretStr | None = Field(default=None, validation_alias="claude_code_oauth_token")
+    base_url: Annotated[str, AfterValidator(_secure_address)] = Field(
+        default="https://api.anthropic.com", validation_alias="claude_base_url"
+    )
+    model: str = Field(default="claude-haiku-4-5", validation_alias="claude_model")
+
+
 class OllamaSettings(Settings):
-    """A local model server, used for embeddings."""
+    """A local model server, used for embeddings and as the last provider of a language model."""
 
     host: str | None = Field(default=None, validation_alias="ollama_host")
+    model: str = Field(default="llama3.2", validation_alias="ollama_model")
     embedding_model: str = Field(default="nomic-embed-text", validation_alias="ollama_embedding_model")
     timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="ollama_timeout")
+
+    @property
+    def address(self) -> str | None:
+        """`OLLAMA_HOST` as Ollama itself reads it: scheme and port may be left out.
+
+        Raises:
+            Misconfigured: it is no http address.
+        """
+        if self.host is None:
+            return None
+        address = self.host if "://" in self.host else f"http://{self.host}"
+        try:
+            split = urlsplit(address)
+            port, named = split.port, split.hostname
+        except ValueError:
+            split, port, named = urlsplit(""), None, None
+        if split.scheme not in {"http", "https"} or not named:
+            raise Misconfigured("OLLAMA_HOST", "is not an http address.", "e.g. http://127.0.0.1:11434.")
+        bare = address.rstrip("/")
+        return f"{bare}:{OLLAMA_PORT}" if port is None and "://" not in self.host else bare
+
+
+class ImapSettings(Settings):
+    """The mailbox. `EMAIL_IMAP_HOST` and `EMAIL_IMAP_USER`, and a password or an OAuth2 access token.
+
+    `EMAIL_IMAP_SECURITY` is `tls`, `starttls`, or `plain` for a server on this machine. The port is 993, or
+    143 where the connection begins unencrypted. Instead of an access token, which lasts an hour,
+    `EMAIL_OAUTH_REFRESH_TOKEN` and `EMAIL_OAUTH_CLIENT_ID` (where the provider asks for it,
+    `EMAIL_OAUTH_CLIENT_SECRET`) get one from `EMAIL_OAUTH_TOKEN_URL` for each run. Time-outs are in seconds.
+    """
+
+    host: str | None = Field(default=None, validation_alias="email_imap_host")
+    port: int | None = Field(default=None, ge=1, le=65535, validation_alias="email_imap_port")
+    user: str | None = Field(default=None, validation_alias="email_imap_user")
+    password: SecretStr | None = Field(default=None, validation_alias="email_imap_password")
+    access_token: SecretStr | None = Field(default=None, validation_alias="email_imap_access_token")
+    security: Literal["tls", "starttls", "plain"] = Field(
+        default="tls", validation_alias="email_imap_security"
+    )
+    timeout_seconds: float = Field(default=60, gt=0, le=600, validation_alias="email_imap_timeout")
+    oauth_refresh_token: SecretStr | None = Field(default=None, validation_alias="email_oauth_refresh_token")
+    oauth_client_id: str | None = Field(default=None, validation_alias="email_oauth_client_id")
+    oauth_client_secret: SecretStr | None = Field(default=None, validation_alias="email_oauth_client_secret")
+    oauth_token_url: str | None = Field(default=None, validation_alias="email_oauth_token_url")
 
 
 class BrowserSettings(Settings):
@@ -347,3 +448,16 @@ class PrefectApiSettings(Settings):
     ssl_cert_file: Path | None = Field(default=None, validation_alias="prefect_api_ssl_cert_file")
     timeout_seconds: float = Field(default=30, gt=0, le=600, validation_alias="prefect_api_request_timeout")
     port: int | None = Field(default=None, ge=1, le=65535, validation_alias="aegis_port")
+
+
+def secrets_in_use() -> frozenset[str]:
+    """The plain value of every secret that is set, so that none is written or sent anywhere by mistake."""
+    found = set()
+    for kind in Settings.__subclasses__():
+        try:
+            settings = kind()
+        except Misconfigured:  # whoever needs it says so
+            continue
+        held = (getattr(settings, name) for name in kind.model_fields)
+        found |= {value.get_secret_value() for value in held if isinstance(value, SecretStr)}
+    return frozenset(found)

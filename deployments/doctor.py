@@ -20,9 +20,9 @@ from aegis_lib.clock import iso
 from aegis_lib.db import database as databases
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import AegisError, NotConfigured
-from aegis_lib.ports import ContainerEngine
+from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings, InstallationSettings
-from deployments import ledger, leftovers, stack_lock
+from deployments import language_models, ledger, leftovers, stack_lock
 from deployments.check import Check, failed, guarded, start_command
 from deployments.doctor_browser import browser_checks
 from deployments.doctor_server import server_checks
@@ -53,6 +53,7 @@ def checks() -> list[Check]:
         lambda: [guarded("versions", versions_check), data_directory_check(installation)],
         lambda: database_checks(database),
         lambda: [alerts_check(database)],
+        lambda: [guarded(language_models.NAME, lambda: models_check(database))],
         docker_checks,
         browser_checks,
         notification_checks,
@@ -165,6 +166,12 @@ def judge_alerts(backlog: Backlog, channels: list[ChannelStanding], now: datetim
         detail="; ".join([said, *wrong]),
         fix="`aegis notify test` tries the channels; `aegis alerts` tells more." if wrong else "",
     )
+
+
+def models_check(settings: DatabaseSettings) -> Check:
+    """Whether a language model answers, where one is set; nobody is asked for it."""
+    brief = settings.model_copy(update={"connect_timeout_seconds": _PATIENCE_SECONDS})
+    return language_models.check(brief, clock.utcnow())
 
 
 def ledger_check(settings: DatabaseSettings) -> Check:

@@ -107,7 +107,7 @@ def schedules_check(api: PrefectApi, now: datetime) -> Check:
             name="schedules",
             ok=False,
             detail=f"the server plans no run of {', '.join(missing)}, although their schedules are active",
-            fix=_SEE_LOG,
+            fix=f"if they were resumed or deployed just now, half a minute; else {_SEE_LOG}",
         )
     return Check(name="schedules", ok=True, detail=f"{len(scheduled)} alive, each with a next run")
 

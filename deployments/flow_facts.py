@@ -60,7 +60,13 @@ def read_flow_facts(jobs: Iterable[Job], root: Path) -> dict[str, FlowFacts]:
         FlowsUnusable: a flow cannot be imported, has another name, or does not accept its parameters.
     """
     questions = [
-        {"id": job.id, "entrypoint": job.entrypoint, "flow_name": job.flow_name, "parameters": job.parameters}
+        {
+            "id": job.id,
+            "entrypoint": job.entrypoint,
+            "flow_name": job.flow_name,
+            "parameters": job.parameters,
+            "scheduled": bool(job.schedules),
+        }
         for job in jobs
     ]
     if not questions:
@@ -115,8 +121,11 @@ def _inspect(question: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
             f"{entrypoint}: the flow is called {flow.name!r}. "
             f"Fix: leave its name out, so that it becomes {question['flow_name']!r}."
         )
+    schema = parameter_schema(flow)
+    missing = set(schema.required) - set(question["parameters"])
     try:
-        flow.validate_parameters(question["parameters"])
+        if question["scheduled"] or not missing:  # else whoever runs it fills in a form
+            flow.validate_parameters(question["parameters"])
     except ParameterTypeError as error:
         reason = " ".join(str(error).split())
         return (
@@ -126,7 +135,7 @@ def _inspect(question: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     return {
         "flow_name": flow.name,
         "description": flow.description,
-        "parameter_schema": parameter_schema(flow).model_dump(mode="json", exclude_unset=True),
+        "parameter_schema": schema.model_dump(mode="json", exclude_unset=True),
         "version": flow.version,
         "timeout_seconds": flow.timeout_seconds,
         "attempts": 1 + flow.retries,

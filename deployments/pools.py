@@ -1,7 +1,7 @@
-"""The names of the work pools that are ours. Imports nothing, for those who must start quickly."""
+"""Names on the server, under the name by which this package calls them. Nothing of its own is here."""
 
-WORK_POOL = "aegis"
-"""From which our own workers take runs."""
-DOCKER_POOL = "aegis-docker"
-"""The one of Prefect's type `docker`: a container for each run; only where somebody asked for it."""
-POOLS = (WORK_POOL, DOCKER_POOL)
+from __future__ import annotations
+
+from aegis_lib.adapters.prefect_server.pools import CUSTOM_TAG, DOCKER_POOL, POOLS, WORK_POOL
+
+__all__ = ["CUSTOM_TAG", "DOCKER_POOL", "POOLS", "WORK_POOL"]

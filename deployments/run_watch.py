@@ -12,7 +12,7 @@ from typing import Any
 
 from aegis_lib.clock import iso
 from aegis_lib.memory import job_error
-from aegis_lib.ports import EpisodicMemory
+from aegis_lib.ports.memory import EpisodicMemory
 from deployments.api import NotFound, PrefectApi, Refused
 from deployments.pools import POOLS, WORK_POOL
 

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime
 
 from aegis_lib.outcome import Frozen
+from aegis_lib.schedule_words import words
 from deployments.catalogue.model import Catalogue, CronSchedule, Job
-from deployments.schedule_words import words
 
 
 class JobRuns(Frozen):

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from aegis_lib import schedule_words
 from aegis_lib.outcome import Frozen
-from deployments import schedule_words
 from deployments.automations import AutomationChange
 from deployments.catalogue.model import CUSTOM_TAG, TAG, WORK_POOL, Job
 from deployments.docker_pool.work_pool import IMAGE_PROJECT, job_variables

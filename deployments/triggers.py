@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aegis_lib.errors import PermanentFailure
+from aegis_lib.schedule_words import length, words
 from deployments.catalogue import schedule_rules
 from deployments.catalogue.model import CronSchedule, IntervalSchedule
-from deployments.schedule_words import length, words
 
 __all__ = [
     "CronSchedule",

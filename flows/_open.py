@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 
 from aegis_lib import config as config_file
+from aegis_lib.adapters.language_model import providers
 from aegis_lib.adapters.notify import fanout
-from aegis_lib.adapters.prefect_server import scheduled_runs
+from aegis_lib.adapters.prefect_server import job_control, scheduled_runs
 from aegis_lib.config import AegisConfig
 from aegis_lib.db import database, spooled_memory
 from aegis_lib.db.spool import Spool
 from aegis_lib.db.spooled_alerts import OutboxNotifier
 from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import Misconfigured
-from aegis_lib.ports import EpisodicMemory, Notifier, Outbox, ScheduledRunHistory
-from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings
+from aegis_lib.llm.service import Models, Surroundings
+from aegis_lib.ports.alerts import Notifier, Outbox
+from aegis_lib.ports.commands import JobControl
+from aegis_lib.ports.ledger import ScheduledRunHistory
+from aegis_lib.ports.llm import LanguageModel
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.settings import DatabaseSettings, InstallationSettings, PrefectApiSettings, secrets_in_use
 
 
 def config() -> AegisConfig:
@@ -59,9 +66,33 @@ def outbox() -> Iterator[Outbox]:
 
 def run_history() -> AbstractContextManager[ScheduledRunHistory]:
     """The history of the server that this run reports to, whatever set its address."""
+    return scheduled_runs.connect(_own_server())
+
+
+def jobs() -> AbstractContextManager[JobControl]:
+    """The jobs of that server."""
+    return job_control.connect(_own_server())
+
+
+def _own_server() -> PrefectApiSettings:
     from prefect.settings import get_current_settings
 
     mine = get_current_settings().api
     known = {"url": mine.url, "auth_string": mine.auth_string}
-    settings = PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
-    return scheduled_runs.connect(settings)
+    return PrefectApiSettings().model_copy(update={name: held for name, held in known.items() if held})
+
+
+@contextmanager
+def language_model(job_id: str) -> Iterator[LanguageModel]:
+    """The language model for a job, within that job's budget. A job that asks nothing opens no connection.
+
+    Raises:
+        Misconfigured: a setting of a provider has a value that cannot work.
+    """
+    with ExitStack() as stack:
+        found = stack.enter_context(providers.connect())
+        opened = cache(lambda: stack.enter_context(database.connect(DatabaseSettings())))
+        around = Surroundings(
+            ledger=lambda: opened().language_models, memory=lambda: opened().memory, secrets=secrets_in_use
+        )
+        yield Models(job_id, found, config().llm, around)

@@ -8,6 +8,7 @@ job found is a value (`Report`); `outcome` gives the finished run its name in th
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
@@ -118,6 +119,8 @@ def job(**exceptions: Any) -> Callable[[Callable[P, State[Any]]], Flow[P, Any]]:
                 _forgo_retry()
                 raise
 
+        # Prefect would look up the names of annotations here, not where the job's function stands.
+        run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
         return flow(**{**JOB, **exceptions})(run)
 
     return decorate

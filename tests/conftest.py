@@ -6,6 +6,7 @@ database_settings   settings of a fresh, migrated database
 database            an open `Database` on it
 as_root             only where tests run as root
 fragile             a running server of the module's own, to be stopped, frozen and killed
+dovecot             the mail server of the session (`tests.dovecot.Dovecot`)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import pytest
 from aegis_lib.db import database as db
 from aegis_lib.settings import DatabaseSettings, Settings
 from deployments.embedded_postgres import EmbeddedPostgres
+from tests import dovecot as mail_servers
 from tests import postgres as servers
 from tests import requirement
 
@@ -29,8 +31,12 @@ _OURS = (
     "TELEGRAM_",
     "DOCKER_HOSTS",
     "OLLAMA_",
+    "ZAI_",
+    "CLAUDE_",
+    "ANTHROPIC_",
     "ALERT_URLS",
     "HEARTBEAT_",
+    "EMAIL_",
 )
 _KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
 
@@ -99,3 +105,11 @@ def database_settings(postgres: servers.PostgresForTests) -> Iterator[DatabaseSe
 def database(database_settings: DatabaseSettings) -> Iterator[db.Database]:
     with db.connect(database_settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[mail_servers.Dovecot]:
+    if not mail_servers.available():
+        requirement.missing("dovecot", mail_servers.HOW_TO_INSTALL)
+    with mail_servers.running() as server:
+        yield server

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, NotConfigured, PermanentFailure
 from aegis_lib.settings import OllamaSettings
 
-DEFAULT_PORT = 11434
 _SYSTEM = "Ollama"
 
 
@@ -96,22 +95,8 @@ def connect(settings: OllamaSettings) -> Iterator[OllamaEmbedder]:
         NotConfigured: OLLAMA_HOST is not set.
         Misconfigured: it is no address.
     """
-    if settings.host is None:
+    address = settings.address
+    if address is None:
         raise NotConfigured("OLLAMA_HOST", purpose="find events by meaning")
-    with httpx.Client(base_url=_address(settings.host), timeout=settings.timeout_seconds) as client:
+    with httpx.Client(base_url=address, timeout=settings.timeout_seconds) as client:
         yield OllamaEmbedder(client, settings.embedding_model)
-
-
-def _address(host: str) -> httpx.URL:
-    """`OLLAMA_HOST` as Ollama itself reads it: scheme and port may be left out."""
-    try:
-        url = httpx.URL(host if "://" in host else f"http://{host}")
-    except httpx.InvalidURL as error:
-        raise Misconfigured(
-            "OLLAMA_HOST", f"is no address: {error}.", "e.g. http://127.0.0.1:11434."
-        ) from error
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise Misconfigured("OLLAMA_HOST", "is not an http address.", "e.g. http://127.0.0.1:11434.")
-    if url.port is None and "://" not in host:
-        return url.copy_with(port=DEFAULT_PORT)
-    return url

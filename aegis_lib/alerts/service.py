@@ -21,7 +21,7 @@ from aegis_lib.alerts.policy import Action
 from aegis_lib.errors import AegisError
 from aegis_lib.logs import get_logger
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import AlertChannel, Outbox, RunHistory
+from aegis_lib.ports.alerts import AlertChannel, Outbox, RunHistory
 
 log = get_logger(__name__)
 Answer = TypeVar("Answer")

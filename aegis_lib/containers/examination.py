@@ -18,7 +18,7 @@ from aegis_lib.containers.model import (
     Verdict,
 )
 from aegis_lib.errors import AegisError
-from aegis_lib.ports import ContainerEngine
+from aegis_lib.ports.containers import ContainerEngine
 
 SILENT_CONTAINERS = 3
 """So many containers that cannot be inspected mean that the engine, not they, is in trouble."""

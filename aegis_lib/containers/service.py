@@ -30,7 +30,9 @@ from aegis_lib.errors import AegisError
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import ContainerEngine, EpisodicMemory, Notifier, StrikeStore
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.containers import ContainerEngine, StrikeStore
+from aegis_lib.ports.memory import EpisodicMemory
 
 log = get_logger(__name__)
 

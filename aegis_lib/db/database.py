@@ -21,8 +21,13 @@ from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
+from aegis_lib.db.approvals import ApprovalStore
+from aegis_lib.db.commands import CommandStore
+from aegis_lib.db.container_cases import ContainerCases
 from aegis_lib.db.digests import DigestStore
+from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
+from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -67,8 +72,28 @@ class Database:
         return Outbox(Queries(self.connection, "alerts"), self.state)
 
     @cached_property
+    def approvals(self) -> ApprovalStore:
+        return ApprovalStore(Queries(self.connection, "approvals"))
+
+    @cached_property
     def ledger(self) -> LedgerStore:
         return LedgerStore(Queries(self.connection, "ledger"))
+
+    @cached_property
+    def language_models(self) -> ModelLedger:
+        return ModelLedger(Queries(self.connection, "language_models"))
+
+    @cached_property
+    def commands(self) -> CommandStore:
+        return CommandStore(Queries(self.connection, "commands"))
+
+    @cached_property
+    def container_cases(self) -> ContainerCases:
+        return ContainerCases(self.strikes, self.alerts)
+
+    @cached_property
+    def mail(self) -> MailStore:
+        return MailStore(Queries(self.connection, "mail"))
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -133,6 +133,67 @@ ALTER TABLE public.alerts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.approvals (
+    number bigint NOT NULL,
+    kind text NOT NULL,
+    key text NOT NULL,
+    recipient text NOT NULL,
+    recipient_key text NOT NULL,
+    subject text NOT NULL,
+    body text NOT NULL,
+    in_reply_to text,
+    reference_ids text[] DEFAULT '{}'::text[] NOT NULL,
+    proposed_by text DEFAULT ''::text NOT NULL,
+    why text DEFAULT ''::text NOT NULL,
+    digest text NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    proposed_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    decided_by text,
+    decided_via text,
+    decided_at timestamp with time zone,
+    approved_digest text,
+    note text DEFAULT ''::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone,
+    claim text,
+    claimed_at timestamp with time zone,
+    handed_over_at timestamp with time zone,
+    message_id text,
+    ended_at timestamp with time zone,
+    problem text DEFAULT ''::text NOT NULL,
+    reply text DEFAULT ''::text NOT NULL,
+    told_state text,
+    CONSTRAINT approvals_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT approvals_decided_via_check CHECK ((decided_via = ANY (ARRAY['cli'::text, 'discord'::text, 'prefect-ui'::text, 'rule'::text, 'suppression'::text]))),
+    CONSTRAINT approvals_nothing_goes_out_undecided CHECK (((state <> ALL (ARRAY['approved'::text, 'sending'::text, 'sent'::text, 'unclear'::text])) OR ((decided_by IS NOT NULL) AND (decided_via IS NOT NULL) AND (decided_at IS NOT NULL) AND (approved_digest IS NOT NULL)))),
+    CONSTRAINT approvals_sending_is_claimed CHECK (((state <> 'sending'::text) OR ((claim IS NOT NULL) AND (claimed_at IS NOT NULL) AND (message_id IS NOT NULL)))),
+    CONSTRAINT approvals_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'approved'::text, 'rejected'::text, 'expired'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'unclear'::text])))
+);
+
+COMMENT ON TABLE public.approvals IS 'One row per mail that a job would like to send; nothing is sent that is not in here';
+
+COMMENT ON COLUMN public.approvals.key IS 'the occasion: proposing it again changes nothing';
+
+COMMENT ON COLUMN public.approvals.digest IS 'of the content as it was proposed';
+
+COMMENT ON COLUMN public.approvals.approved_digest IS 'of the content that was approved; other content is never sent';
+
+COMMENT ON COLUMN public.approvals.claimed_at IS 'a run sends it; old while the state is sending = that process died';
+
+COMMENT ON COLUMN public.approvals.handed_over_at IS 'right before the mail server was told that the mail is complete';
+
+COMMENT ON COLUMN public.approvals.told_state IS 'the state that people and the event memory were last told of';
+
+ALTER TABLE public.approvals ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.approvals_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.config (
     key text NOT NULL,
     value text
@@ -215,6 +276,106 @@ ALTER TABLE public.digests ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.discord_answers (
+    task_id integer NOT NULL,
+    channel_id text NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    authorized boolean NOT NULL,
+    late boolean NOT NULL,
+    claim text,
+    attempts integer DEFAULT 0 NOT NULL,
+    parts_sent integer DEFAULT 0 NOT NULL,
+    answered_at timestamp with time zone,
+    problem text
+);
+
+COMMENT ON TABLE public.discord_answers IS 'How far each command of discord_tasks has come';
+
+COMMENT ON COLUMN public.discord_answers.authorized IS 'whether its author was allowed when it was read';
+
+COMMENT ON COLUMN public.discord_answers.late IS 'too old to change anything when it was read';
+
+COMMENT ON COLUMN public.discord_answers.claim IS 'the run that works on it, or worked on it last';
+
+COMMENT ON COLUMN public.discord_answers.answered_at IS 'when the last part of the answer, or the reaction, was out';
+
+COMMENT ON COLUMN public.discord_answers.problem IS 'why the answer could not be shown';
+
+CREATE TABLE public.discord_channels (
+    channel_id text NOT NULL,
+    first_id bigint,
+    last_id bigint,
+    started_at timestamp with time zone,
+    textless_since timestamp with time zone,
+    hold_until timestamp with time zone
+);
+
+COMMENT ON TABLE public.discord_channels IS 'How far each channel of commands has been read';
+
+COMMENT ON COLUMN public.discord_channels.first_id IS 'newest message when reading began, no command up to it; null: not begun';
+
+COMMENT ON COLUMN public.discord_channels.textless_since IS 'since when Discord withholds what people write';
+
+COMMENT ON COLUMN public.discord_channels.hold_until IS 'Discord asked to be left alone until then';
+
+CREATE TABLE public.discord_tasks (
+    id integer NOT NULL,
+    message_id character varying(64) NOT NULL,
+    content text NOT NULL,
+    author_id character varying(64) NOT NULL,
+    author_name character varying(128) NOT NULL,
+    status character varying(32) DEFAULT 'pending'::character varying,
+    result text,
+    created_at timestamp with time zone DEFAULT now(),
+    completed_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.discord_tasks IS 'One row per command; message_id is the claim on it';
+
+COMMENT ON COLUMN public.discord_tasks.status IS 'pending, completed, failed, refused (not allowed), unclear';
+
+COMMENT ON COLUMN public.discord_tasks.result IS 'the answer, whole; what is shown is cut into parts';
+
+CREATE SEQUENCE public.discord_tasks_id_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.discord_tasks_id_seq OWNED BY public.discord_tasks.id;
+
+CREATE TABLE public.email_cache (
+    id integer NOT NULL,
+    message_id text NOT NULL,
+    thread_id text,
+    from_email text,
+    from_name text,
+    subject text,
+    snippet text,
+    body_text text,
+    body_html text,
+    received_at timestamp with time zone,
+    is_read boolean DEFAULT false,
+    labels text[],
+    category text,
+    priority integer,
+    metadata jsonb DEFAULT '{}'::jsonb,
+    created_at timestamp with time zone DEFAULT now(),
+    updated_at timestamp with time zone DEFAULT now()
+);
+
+CREATE SEQUENCE public.email_cache_id_seq
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.email_cache_id_seq OWNED BY public.email_cache.id;
 
 CREATE TABLE public.episodic_memory (
     id integer NOT NULL,
@@ -308,6 +469,68 @@ COMMENT ON COLUMN public.job_schedules.grace_seconds IS 'how late a run may star
 
 COMMENT ON COLUMN public.job_schedules.maintenance_windows IS 'times of day in which no run is started';
 
+CREATE TABLE public.language_model_budgets (
+    day date NOT NULL,
+    scope text NOT NULL,
+    tokens bigint NOT NULL,
+    CONSTRAINT language_model_budgets_count_up CHECK ((tokens >= 0))
+);
+
+COMMENT ON TABLE public.language_model_budgets IS 'Tokens used on a UTC day, those set aside for running requests included';
+
+COMMENT ON COLUMN public.language_model_budgets.scope IS 'a job''s id, or * for all jobs';
+
+CREATE TABLE public.language_model_exchanges (
+    id bigint NOT NULL,
+    job_id text NOT NULL,
+    prompt text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    day date NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    told_at timestamp with time zone,
+    verdict text,
+    problem text,
+    reserved_tokens bigint NOT NULL,
+    input_tokens bigint DEFAULT 0 NOT NULL,
+    output_tokens bigint DEFAULT 0 NOT NULL,
+    instruction text NOT NULL,
+    data text NOT NULL,
+    answer text DEFAULT ''::text NOT NULL
+);
+
+COMMENT ON TABLE public.language_model_exchanges IS 'What was asked and answered, without secrets; old ones are deleted';
+
+COMMENT ON COLUMN public.language_model_exchanges.verdict IS 'valid, invalid, refused, failed; null: the process that asked died';
+
+COMMENT ON COLUMN public.language_model_exchanges.reserved_tokens IS 'set aside before asking; what was not used is given back after';
+
+ALTER TABLE public.language_model_exchanges ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.language_model_exchanges_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.language_model_providers (
+    provider text NOT NULL,
+    recent timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    problem text,
+    hold_until timestamp with time zone,
+    answered_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.language_model_providers IS 'How each provider of language models does';
+
+COMMENT ON COLUMN public.language_model_providers.recent IS 'when requests were claimed, within the last minute';
+
+COMMENT ON COLUMN public.language_model_providers.failures IS 'in a row; an answer sets it to none';
+
+COMMENT ON COLUMN public.language_model_providers.hold_until IS 'it failed and is left alone until then';
+
 CREATE TABLE public.ledger_cases (
     key text NOT NULL,
     kind text NOT NULL,
@@ -324,6 +547,109 @@ CREATE TABLE public.ledger_cases (
 );
 
 COMMENT ON TABLE public.ledger_cases IS 'Problems that people are told about, each once when it opens and once when it is over';
+
+CREATE TABLE public.mail_classifiers (
+    account text NOT NULL,
+    state jsonb NOT NULL,
+    lessons bigint NOT NULL,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.mail_corrections (
+    id bigint NOT NULL,
+    mail_id bigint NOT NULL,
+    category text NOT NULL,
+    was text,
+    source text NOT NULL,
+    corrected_at timestamp with time zone NOT NULL,
+    learned_at timestamp with time zone,
+    CONSTRAINT mail_corrections_category_check CHECK ((category = ANY (ARRAY['urgent'::text, 'action_required'::text, 'informational'::text, 'promotional'::text, 'spam'::text]))),
+    CONSTRAINT mail_corrections_source_check CHECK ((source = ANY (ARRAY['moved'::text, 'keyword'::text, 'command'::text, 'kept'::text])))
+);
+
+ALTER TABLE public.mail_corrections ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.mail_corrections_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.mail_drafts (
+    account text NOT NULL,
+    identity text NOT NULL,
+    reminders integer DEFAULT 0 NOT NULL,
+    reminded_at timestamp with time zone,
+    reminder_key text
+);
+
+CREATE TABLE public.mail_places (
+    account text NOT NULL,
+    folder text NOT NULL,
+    uidvalidity bigint NOT NULL,
+    uid bigint NOT NULL,
+    mail_id bigint NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    ordinal bigint NOT NULL
+);
+
+CREATE SEQUENCE public.mail_places_ordinal_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE public.mail_places_ordinal_seq OWNED BY public.mail_places.ordinal;
+
+CREATE TABLE public.mail_sorted (
+    id bigint NOT NULL,
+    account text NOT NULL,
+    identity text NOT NULL,
+    cache_id integer,
+    claimed_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 1 NOT NULL,
+    decided_at timestamp with time zone,
+    category text,
+    confidence double precision,
+    decided_by text,
+    reasons text[] DEFAULT '{}'::text[] NOT NULL,
+    scores jsonb DEFAULT '{}'::jsonb NOT NULL,
+    move_to text,
+    moved_from_folder text,
+    moved_from_uidvalidity bigint,
+    moved_from_uid bigint,
+    finished_at timestamp with time zone,
+    problem text,
+    CONSTRAINT mail_sorted_category_check CHECK ((category = ANY (ARRAY['urgent'::text, 'action_required'::text, 'informational'::text, 'promotional'::text, 'spam'::text])))
+);
+
+COMMENT ON TABLE public.mail_sorted IS 'Every mail that was sorted, with the decision, its reasons and how far it has come';
+
+COMMENT ON COLUMN public.mail_sorted.cache_id IS 'its row in email_cache';
+
+COMMENT ON COLUMN public.mail_sorted.moved_from_uid IS 'set right before the mail is moved: where it lay until then';
+
+ALTER TABLE public.mail_sorted ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.mail_sorted_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.mail_suppressions (
+    address text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    added_by text NOT NULL,
+    added_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.mail_suppressions IS 'Who has unsubscribed: never written to again. Rows are never deleted';
+
+COMMENT ON COLUMN public.mail_suppressions.address IS 'lower case, without what follows a + before the @';
 
 CREATE TABLE public.state (
     key text NOT NULL,
@@ -356,7 +682,13 @@ CREATE SEQUENCE public.tasks_id_seq
 
 ALTER SEQUENCE public.tasks_id_seq OWNED BY public.tasks.id;
 
+ALTER TABLE ONLY public.discord_tasks ALTER COLUMN id SET DEFAULT nextval('public.discord_tasks_id_seq'::regclass);
+
+ALTER TABLE ONLY public.email_cache ALTER COLUMN id SET DEFAULT nextval('public.email_cache_id_seq'::regclass);
+
 ALTER TABLE ONLY public.episodic_memory ALTER COLUMN id SET DEFAULT nextval('public.episodic_memory_id_seq'::regclass);
+
+ALTER TABLE ONLY public.mail_places ALTER COLUMN ordinal SET DEFAULT nextval('public.mail_places_ordinal_seq'::regclass);
 
 ALTER TABLE ONLY public.tasks ALTER COLUMN id SET DEFAULT nextval('public.tasks_id_seq'::regclass);
 
@@ -377,6 +709,15 @@ ALTER TABLE ONLY public.alert_occurrences
 
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.approvals
+    ADD CONSTRAINT approvals_key_key UNIQUE (key);
+
+ALTER TABLE ONLY public.approvals
+    ADD CONSTRAINT approvals_message_id_key UNIQUE (message_id);
+
+ALTER TABLE ONLY public.approvals
+    ADD CONSTRAINT approvals_pkey PRIMARY KEY (number);
 
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_pkey PRIMARY KEY (key);
@@ -399,6 +740,24 @@ ALTER TABLE ONLY public.digests
 ALTER TABLE ONLY public.digests
     ADD CONSTRAINT digests_window_start_key UNIQUE (window_start);
 
+ALTER TABLE ONLY public.discord_answers
+    ADD CONSTRAINT discord_answers_pkey PRIMARY KEY (task_id);
+
+ALTER TABLE ONLY public.discord_channels
+    ADD CONSTRAINT discord_channels_pkey PRIMARY KEY (channel_id);
+
+ALTER TABLE ONLY public.discord_tasks
+    ADD CONSTRAINT discord_tasks_message_id_key UNIQUE (message_id);
+
+ALTER TABLE ONLY public.discord_tasks
+    ADD CONSTRAINT discord_tasks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.email_cache
+    ADD CONSTRAINT email_cache_message_id_key UNIQUE (message_id);
+
+ALTER TABLE ONLY public.email_cache
+    ADD CONSTRAINT email_cache_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.episodic_memory
     ADD CONSTRAINT episodic_memory_pkey PRIMARY KEY (id);
 
@@ -414,8 +773,38 @@ ALTER TABLE ONLY public.job_pauses
 ALTER TABLE ONLY public.job_schedules
     ADD CONSTRAINT job_schedules_pkey PRIMARY KEY (job_id, slug, since);
 
+ALTER TABLE ONLY public.language_model_budgets
+    ADD CONSTRAINT language_model_budgets_pkey PRIMARY KEY (day, scope);
+
+ALTER TABLE ONLY public.language_model_exchanges
+    ADD CONSTRAINT language_model_exchanges_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.language_model_providers
+    ADD CONSTRAINT language_model_providers_pkey PRIMARY KEY (provider);
+
 ALTER TABLE ONLY public.ledger_cases
     ADD CONSTRAINT ledger_cases_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.mail_classifiers
+    ADD CONSTRAINT mail_classifiers_pkey PRIMARY KEY (account);
+
+ALTER TABLE ONLY public.mail_corrections
+    ADD CONSTRAINT mail_corrections_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.mail_drafts
+    ADD CONSTRAINT mail_drafts_pkey PRIMARY KEY (account, identity);
+
+ALTER TABLE ONLY public.mail_places
+    ADD CONSTRAINT mail_places_pkey PRIMARY KEY (account, folder, uidvalidity, uid);
+
+ALTER TABLE ONLY public.mail_sorted
+    ADD CONSTRAINT mail_sorted_account_identity_key UNIQUE (account, identity);
+
+ALTER TABLE ONLY public.mail_sorted
+    ADD CONSTRAINT mail_sorted_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.mail_suppressions
+    ADD CONSTRAINT mail_suppressions_pkey PRIMARY KEY (address);
 
 ALTER TABLE ONLY public.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (key);
@@ -435,7 +824,17 @@ CREATE UNIQUE INDEX alerts_open_key ON public.alerts USING btree (key) WHERE (re
 
 CREATE INDEX alerts_suppressed ON public.alerts USING btree (suppressed_by) WHERE (suppressed_by IS NOT NULL);
 
+CREATE INDEX approvals_claimed ON public.approvals USING btree (claimed_at) WHERE (claimed_at IS NOT NULL);
+
+CREATE INDEX approvals_open ON public.approvals USING btree (state, number) WHERE (state = ANY (ARRAY['pending'::text, 'approved'::text, 'sending'::text, 'unclear'::text]));
+
+CREATE INDEX approvals_recipient ON public.approvals USING btree (recipient_key);
+
+CREATE INDEX approvals_untold ON public.approvals USING btree (number) WHERE (told_state IS DISTINCT FROM state);
+
 CREATE INDEX container_restarts_by_name ON public.container_restarts USING btree (engine, name, claimed_at);
+
+CREATE INDEX discord_answers_open_idx ON public.discord_answers USING btree (channel_id) WHERE (answered_at IS NULL);
 
 CREATE UNIQUE INDEX episodic_memory_aegis_key_idx ON public.episodic_memory USING btree (((metadata ->> 'aegis_key'::text))) WHERE ((metadata ->> 'aegis_key'::text) IS NOT NULL);
 
@@ -463,6 +862,20 @@ CREATE UNIQUE INDEX job_pauses_open_idx ON public.job_pauses USING btree (job_id
 
 CREATE UNIQUE INDEX job_schedules_in_force_idx ON public.job_schedules USING btree (job_id, slug) WHERE (until IS NULL);
 
+CREATE INDEX language_model_exchanges_asked ON public.language_model_exchanges USING btree (asked_at);
+
+CREATE INDEX mail_corrections_of_a_mail ON public.mail_corrections USING btree (mail_id);
+
+CREATE INDEX mail_corrections_unlearned ON public.mail_corrections USING btree (id) WHERE (learned_at IS NULL);
+
+CREATE INDEX mail_places_of_a_mail ON public.mail_places USING btree (mail_id);
+
+CREATE INDEX mail_places_uid ON public.mail_places USING btree (uid);
+
+CREATE INDEX mail_sorted_decided ON public.mail_sorted USING btree (decided_at);
+
+CREATE INDEX mail_sorted_unfinished ON public.mail_sorted USING btree (account, claimed_at) WHERE (finished_at IS NULL);
+
 CREATE INDEX tasks_finished_idx ON public.tasks USING btree (status, completed_at);
 
 CREATE INDEX tasks_pending_idx ON public.tasks USING btree (priority, due_at) WHERE (status = 'pending'::text);
@@ -477,3 +890,9 @@ ALTER TABLE ONLY public.alert_notices
 
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_suppressed_by_fkey FOREIGN KEY (suppressed_by) REFERENCES public.alerts(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.mail_corrections
+    ADD CONSTRAINT mail_corrections_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail_sorted(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.mail_places
+    ADD CONSTRAINT mail_places_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail_sorted(id) ON DELETE CASCADE;

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from aegis_lib import clock, ports
+from aegis_lib import clock
 from aegis_lib.alerts.model import (
     LONGEST_KEY_CHARACTERS,
     Message,
@@ -27,6 +27,7 @@ from aegis_lib.alerts.model import (
 from aegis_lib.db.spool import RecordTooLarge, Spool, SpoolRecord
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.logs import get_logger
+from aegis_lib.ports.alerts import Notifier, Outbox
 
 PROBLEM_KIND = "alert"
 RECOVERED_KIND = "alert_over"
@@ -34,7 +35,7 @@ KINDS = (PROBLEM_KIND, RECOVERED_KIND)
 _LONGEST_BODY_CHARACTERS = 20_000
 log = get_logger(__name__)
 
-OpensOutbox = Callable[[], AbstractContextManager[ports.Outbox]]
+OpensOutbox = Callable[[], AbstractContextManager[Outbox]]
 
 
 class OutboxNotifier:
@@ -43,7 +44,7 @@ class OutboxNotifier:
     `opens` opens the outbox; `direct` is the notifier over the channels themselves.
     """
 
-    def __init__(self, opens: OpensOutbox, direct: ports.Notifier, spool: Spool) -> None:
+    def __init__(self, opens: OpensOutbox, direct: Notifier, spool: Spool) -> None:
         self._opens, self._direct, self._spool = opens, direct, spool
 
     def send(self, message: Message) -> tuple[Receipt, ...]:
@@ -92,7 +93,7 @@ def keep(spool: Spool, entry: Problem | Recovered) -> None:
         spool.append(kind, key, shorter.model_dump(mode="json"))
 
 
-def put(outbox: ports.Outbox, entry: Problem | Recovered) -> None:
+def put(outbox: Outbox, entry: Problem | Recovered) -> None:
     """Put it into the outbox."""
     if isinstance(entry, Problem):
         outbox.raise_problem(entry)
@@ -100,7 +101,7 @@ def put(outbox: ports.Outbox, entry: Problem | Recovered) -> None:
         outbox.recover(entry)
 
 
-def apply(outbox: ports.Outbox, record: SpoolRecord) -> None:
+def apply(outbox: Outbox, record: SpoolRecord) -> None:
     """Put a spooled record into the outbox; one that is there already changes nothing.
 
     Raises:

@@ -13,13 +13,15 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from aegis_lib import clock, ports
+from aegis_lib import clock
 from aegis_lib.db import database, spooled_alerts
 from aegis_lib.db.spool import FlushReport, RecordTooLarge, Spool, SpoolRecord
 from aegis_lib.db.storable import storable_text
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Episode, Importance, NewEpisode
+from aegis_lib.ports.alerts import Outbox
+from aegis_lib.ports.memory import EpisodicMemory
 from aegis_lib.settings import DatabaseSettings
 
 KIND = "episode"
@@ -34,7 +36,7 @@ class SpooledMemory:
     not the database took it before it went away, it is stored once and at its own time.
     """
 
-    def __init__(self, memory: ports.EpisodicMemory | None, spool: Spool) -> None:
+    def __init__(self, memory: EpisodicMemory | None, spool: Spool) -> None:
         self._memory = memory
         self._spool = spool
 
@@ -87,7 +89,7 @@ class SpooledMemory:
         """As the database's; what is spooled is not seen. Raises DependencyUnavailable when it is away."""
         return self._reachable().find_similar(embedding, limit)
 
-    def flush_into(self, memory: ports.EpisodicMemory) -> FlushReport:
+    def flush_into(self, memory: EpisodicMemory) -> FlushReport:
         """Store what is spooled, each event once and at its own time; see `Spool.flush`."""
         return flush_into(self._spool, memory)
 
@@ -98,7 +100,7 @@ class SpooledMemory:
         except RecordTooLarge:
             self._spool.append(KIND, key, _payload(_shortened(episode)))
 
-    def _reachable(self) -> ports.EpisodicMemory:
+    def _reachable(self) -> EpisodicMemory:
         if self._memory is None:
             raise DependencyUnavailable(
                 "PostgreSQL", "is away, so nothing can be recalled.", "bring it back."
@@ -106,7 +108,7 @@ class SpooledMemory:
         return self._memory
 
 
-def flush_into(spool: Spool, memory: ports.EpisodicMemory, outbox: ports.Outbox | None = None) -> FlushReport:
+def flush_into(spool: Spool, memory: EpisodicMemory, outbox: Outbox | None = None) -> FlushReport:
     """Store the spooled events and alerts, each once and at its own time; see `Spool.flush`.
 
     Without an `outbox` an alert stays in the spool, and what is behind it.
@@ -138,7 +140,7 @@ def opened(settings: DatabaseSettings, spool: Spool) -> Iterator[SpooledMemory]:
         Misconfigured: the server refused the user, the password or the database name.
     """
     with ExitStack() as stack:
-        memory: ports.EpisodicMemory | None = None
+        memory: EpisodicMemory | None = None
         try:
             memory = stack.enter_context(database.connect(settings)).memory
         except DependencyUnavailable as away:
@@ -146,7 +148,7 @@ def opened(settings: DatabaseSettings, spool: Spool) -> Iterator[SpooledMemory]:
         yield SpooledMemory(memory, spool)
 
 
-def _store(memory: ports.EpisodicMemory, episode: NewEpisode) -> int | None:
+def _store(memory: EpisodicMemory, episode: NewEpisode) -> int | None:
     return memory.record(
         episode.event_type,
         episode.summary,

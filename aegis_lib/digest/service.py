@@ -26,7 +26,10 @@ from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import DigestStore, EpisodicMemory, Journal, Notifier, TaskList
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.digest import DigestStore, Journal
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.ports.tasks import TaskList
 
 _MOST_TASKS = 1000
 

@@ -33,15 +33,10 @@ from aegis_lib.health.model import (
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import (
-    AnsweringDatabase,
-    DatabaseProbe,
-    EpisodicMemory,
-    Heart,
-    Notifier,
-    OutageMemory,
-    StateStore,
-)
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.health import AnsweringDatabase, DatabaseProbe, Heart, OutageMemory
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.ports.state import StateStore
 
 LAST_CHECK_KEY = "last_health_check"
 HEALTHY_KEY = "db_healthy"

@@ -42,7 +42,10 @@ from aegis_lib.ledger.problems import (
 from aegis_lib.logs import get_logger
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import EpisodicMemory, LedgerStore, Notifier, ScheduledRunHistory, StateStore
+from aegis_lib.ports.alerts import Notifier
+from aegis_lib.ports.ledger import LedgerStore, ScheduledRunHistory
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.ports.state import StateStore
 
 PASSES = "missed_runs"
 """Under this name the passes themselves say that the installation runs, where nobody else does."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from aegis_lib.memory.model import Importance
-from aegis_lib.ports import EpisodicMemory
+from aegis_lib.ports.memory import EpisodicMemory
 
 EVENT = "job_error"
 CUSTOM_FLOW = "custom-job"

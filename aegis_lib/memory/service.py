@@ -11,7 +11,7 @@ from aegis_lib.errors import PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.memory import policy
 from aegis_lib.memory.model import CleanupReport, Episode, MemoryConfig
-from aegis_lib.ports import Embedder, EpisodicMemory, ExpiringMemory
+from aegis_lib.ports.memory import Embedder, EpisodicMemory, ExpiringMemory
 
 log = get_logger(__name__)
 

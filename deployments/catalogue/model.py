@@ -14,7 +14,7 @@ from pydantic import Field
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Frozen
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
-from deployments.pools import WORK_POOL
+from deployments.pools import CUSTOM_TAG, WORK_POOL
 
 __all__ = [
     "CUSTOM_TAG",
@@ -31,8 +31,6 @@ __all__ = [
 
 TAG = "aegis"
 """Carried by every deployment that the catalogue owns; the sync touches no other."""
-CUSTOM_TAG = "aegis-custom"
-"""Carried by deployments that a person added; the sync lists them and leaves them alone."""
 
 
 class UnknownJob(PermanentFailure):

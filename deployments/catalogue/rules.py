@@ -120,6 +120,8 @@ def _parameters(
                 f"the flow takes no parameter {name!r}",
                 f"remove or rename it; flows/{job}.py takes: {taken}.",
             )
+    if not _list(deployment, "schedules"):
+        return  # whoever starts a run gives the rest; the Prefect UI asks for it with a form
     for name in sorted(signature.required - set(given)):
         yield _Found(
             (*path, "parameters"),

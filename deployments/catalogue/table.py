@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aegis_lib import schedule_words
 from aegis_lib.errors import Misconfigured
-from deployments import schedule_words
 from deployments.catalogue.model import Catalogue, Job
 
 START, END = "<!-- jobs -->", "<!-- /jobs -->"

@@ -16,12 +16,15 @@ from cyclopts import App, CycloptsError, Group
 from aegis_lib.errors import AegisError
 from deployments.cli import (
     alert_commands,
+    approval_commands,
     catalogue_commands,
     custom_commands,
     cutover_command,
     insight_commands,
     job_commands,
     ledger_command,
+    llm_commands,
+    mail_commands,
     run_commands,
     scaffold_command,
     stack_commands,
@@ -78,9 +81,12 @@ for _place, (_command, _group) in enumerate(_COMMANDS):
 app.command(ledger_command.ledger, group=INSIGHT)
 for _part in (
     alert_commands.alerts,
+    approval_commands.approvals,
     insight_commands.strikes,
     insight_commands.memory,
     insight_commands.notify,
+    llm_commands.llm,
+    mail_commands.mail,
 ):
     app.command(_part)
 app.register_install_completion_command(

@@ -12,7 +12,7 @@ USAGE = 2
 UNREACHABLE = 3
 """The server or the database does not answer."""
 NOT_FOUND = 4
-"""No such job, run, container or alert."""
+"""No such job, run, container, alert or mail."""
 SETTINGS = 5
 """A setting is missing or wrong."""
 INTERRUPTED = 130
@@ -29,12 +29,13 @@ class NothingSuch(AegisError):
 
 def code_of(error: AegisError) -> int:
     """The exit code that tells this error."""
+    from aegis_lib.approvals.model import UnknownApproval
     from deployments.api import NotFound
     from deployments.catalogue.model import UnknownJob
     from deployments.jobs import NoSuchJob
     from deployments.runs import NoSuchRun
 
-    if isinstance(error, (UnknownJob, NoSuchJob, NoSuchRun, NotFound, NothingSuch)):
+    if isinstance(error, (UnknownJob, NoSuchJob, NoSuchRun, NotFound, NothingSuch, UnknownApproval)):
         return NOT_FOUND
     if isinstance(error, UsageMistake):
         return USAGE

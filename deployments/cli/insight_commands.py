@@ -85,10 +85,8 @@ def ack(name: str, /, *, engine: str | None = None) -> int:
     from aegis_lib.db import database
 
     with database.connect() as db:
-        engines = db.strikes.acknowledge(name, engine)
-        for found in engines:
-            db.alerts.dismiss(f"docker:{found}:{name}:", clock.utcnow())
-        known = sorted({case.name for case in db.strikes.open_cases(clock.utcnow())})
+        engines = db.container_cases.acknowledge(name, clock.utcnow(), engine)
+        known = db.container_cases.names(clock.utcnow())
     if not engines:
         mend = f"open cases: {', '.join(known)}." if known else "no container has a strike."
         raise NothingSuch(f"There is no open case of a container {name!r}. Fix: {mend}")
@@ -106,10 +104,9 @@ def clear() -> int:
     from aegis_lib.db import database
 
     with database.connect() as db:
-        cases = db.strikes.open_cases(clock.utcnow())
-        done = [case.name for case in cases if db.strikes.acknowledge(case.name, case.engine)]
-        for case in cases:
-            db.alerts.dismiss(f"docker:{case.engine}:{case.name}:", clock.utcnow())
+        now = clock.utcnow()
+        cases = db.strikes.open_cases(now)
+        done = [case.name for case in cases if db.container_cases.acknowledge(case.name, now, case.engine)]
     screen.say(f"Acknowledged: {', '.join(sorted(done))}." if done else "No container has a strike.")
     return OK
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from deployments.schedule_words import length
+from aegis_lib.schedule_words import length
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -51,6 +51,7 @@ def test_jobs_do_not_all_start_in_the_same_second() -> None:
 def test_destructive_jobs_are_switched_on_in_the_catalogue_only() -> None:
     assert CATALOGUE.find("memory_cleanup").parameters == {"dry_run": False}
     assert CATALOGUE.find("docker_health_check").parameters == {"dry_run": False}
+    assert CATALOGUE.find("send_approved").parameters == {"dry_run": False}
 
 
 def test_the_job_table_of_the_readme_is_current() -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aegis_lib import ports
 from aegis_lib.adapters.docker_engine.engines import DockerEngine
 from aegis_lib.containers.model import HealthCheck, Listed, Notice, RestartOutcome
 from aegis_lib.db.database import Database
+from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DockerSettings
 from tests.docker_boxes import Boxes
 from tests.fakes import FakeEngine, FakeStrikes
@@ -30,7 +30,7 @@ HALF = HealthCheck(interval_seconds=0.5, timeout_seconds=2, retries=1)
 class Ward:
     """An engine with one healthy, one sick and one ended container, and their ids by short name."""
 
-    engine: ports.ContainerEngine
+    engine: ContainerEngine
     only_label: str
     ids: dict[str, str]
     real: Boxes | None = None

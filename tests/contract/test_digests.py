@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from aegis_lib import ports
 from aegis_lib.adapters.outage_file import OutageFile
 from aegis_lib.db import database as db
 from aegis_lib.digest.model import Arrivals, EventCounts, Lines, TaskCounts, Window
 from aegis_lib.health.model import Outage, Stage
 from aegis_lib.memory.model import Importance
+from aegis_lib.ports.digest import DigestStore
+from aegis_lib.ports.health import OutageMemory
+from aegis_lib.ports.memory import EpisodicMemory
+from aegis_lib.ports.tasks import TaskList
 from aegis_lib.tasks.model import TaskStatus
 from tests.fakes import FakeDigests, FakeMemory, FakeOutageMemory, FakeTasks
 
@@ -26,9 +29,9 @@ WINDOW = Window(start=TEN_PM - DAY, end=TEN_PM)
 
 @dataclass
 class Stores:
-    digests: ports.DigestStore
-    memory: ports.EpisodicMemory
-    tasks: ports.TaskList
+    digests: DigestStore
+    memory: EpisodicMemory
+    tasks: TaskList
 
 
 @pytest.fixture(params=["fake", "postgres"])
@@ -141,11 +144,11 @@ def test_tasks_count_where_they_were_made_and_ended(stores: Stores) -> None:
 
 
 @pytest.fixture(params=["fake", "file"])
-def outages(request: pytest.FixtureRequest, tmp_path: Path) -> ports.OutageMemory:
+def outages(request: pytest.FixtureRequest, tmp_path: Path) -> OutageMemory:
     return FakeOutageMemory() if request.param == "fake" else OutageFile(tmp_path)
 
 
-def test_an_outage_is_remembered_from_its_start_to_its_end(outages: ports.OutageMemory) -> None:
+def test_an_outage_is_remembered_from_its_start_to_its_end(outages: OutageMemory) -> None:
     outage = Outage(since=TEN_PM, error="away")
     assert outages.current() is None
     with outages.hold() as held:

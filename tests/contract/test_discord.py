@@ -10,11 +10,12 @@ import httpx
 import pytest
 from pytest_httpserver import HTTPServer
 
-from aegis_lib.adapters.notify import discord, exchange
+from aegis_lib.adapters.notify import discord
 from aegis_lib.adapters.notify.fanout import Fanout
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import DiscordSettings
+from aegis_lib.web import exchange
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord
 

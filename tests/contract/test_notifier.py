@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from aegis_lib.adapters.notify import fanout
 from aegis_lib.alerts.model import Message
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
-from aegis_lib.ports import Notifier
+from aegis_lib.ports.alerts import Notifier
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord

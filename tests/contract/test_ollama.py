@@ -86,7 +86,7 @@ def test_what_is_no_address_names_the_setting(host: str) -> None:
         ("127.0.0.1", "http://127.0.0.1:11434"),
         ("gpu:8080", "http://gpu:8080"),
         ("http://gpu", "http://gpu"),
-        ("https://gpu:9/", "https://gpu:9/"),
+        ("https://gpu:9/", "https://gpu:9"),
     ],
 )
 def test_scheme_and_port_may_be_left_out_as_ollama_itself_allows(host: str, address: str) -> None:

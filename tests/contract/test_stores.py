@@ -8,9 +8,11 @@ from typing import Protocol
 
 import pytest
 
-from aegis_lib import ports
 from aegis_lib.db.database import Database
 from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Deleted, Importance
+from aegis_lib.ports.memory import EpisodicMemory, ExpiringMemory
+from aegis_lib.ports.state import StateStore
+from aegis_lib.ports.tasks import TaskList
 from aegis_lib.tasks.model import TaskStatus
 from tests.fakes import FakeMemory, FakeState, FakeTasks
 
@@ -19,7 +21,7 @@ HOUR = timedelta(hours=1)
 LOW = Importance.LOW
 
 
-class Memory(ports.EpisodicMemory, ports.ExpiringMemory, Protocol):
+class Memory(EpisodicMemory, ExpiringMemory, Protocol):
     def set_embedding(self, episode_id: int, embedding: list[float]) -> bool: ...
 
 
@@ -47,12 +49,12 @@ def sync(memory: Memory, real: Database | None) -> Callable[[int], object]:
 
 
 @pytest.fixture
-def state(real: Database | None) -> ports.StateStore:
+def state(real: Database | None) -> StateStore:
     return FakeState() if real is None else real.state
 
 
 @pytest.fixture
-def tasks(real: Database | None) -> ports.TaskList:
+def tasks(real: Database | None) -> TaskList:
     return FakeTasks() if real is None else real.tasks
 
 
@@ -105,7 +107,7 @@ def test_the_newest_events_come_first(memory: Memory) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])
-def test_a_limit_out_of_range_is_refused(memory: Memory, tasks: ports.TaskList, limit: int) -> None:
+def test_a_limit_out_of_range_is_refused(memory: Memory, tasks: TaskList, limit: int) -> None:
     for call in (
         lambda: memory.recall_recent(limit=limit),
         lambda: memory.find_similar(direction(1), limit=limit),
@@ -188,7 +190,7 @@ def test_events_the_graph_has_not_read_are_spared_on_request(
     assert memory.count_expired(NOON) == 1
 
 
-def test_state_holds_the_last_value(state: ports.StateStore) -> None:
+def test_state_holds_the_last_value(state: StateStore) -> None:
     assert state.get("db_healthy") is None
     for value in ("true", "false", "", "{}", "line\nline", "2026-01-25T06:00:00Z"):
         state.set("db_healthy", value)
@@ -197,7 +199,7 @@ def test_state_holds_the_last_value(state: ports.StateStore) -> None:
     assert state.get("db_healthy") == "2026-01-25T06:00:00Z"
 
 
-def test_a_task_is_read_as_it_was_added(tasks: ports.TaskList) -> None:
+def test_a_task_is_read_as_it_was_added(tasks: TaskList) -> None:
     number = tasks.add(
         "Answer",
         details="politely",
@@ -213,7 +215,7 @@ def test_a_task_is_read_as_it_was_added(tasks: ports.TaskList) -> None:
     assert (task.status, task.started_at, task.completed_at) == (TaskStatus.PENDING, None, None)
 
 
-def test_the_same_source_key_is_added_once(tasks: ports.TaskList) -> None:
+def test_the_same_source_key_is_added_once(tasks: TaskList) -> None:
     first = tasks.add("one", source_key="k")
     assert tasks.add("two", source_key="k") == first
     assert tasks.add("three") != tasks.add("three")
@@ -221,13 +223,13 @@ def test_the_same_source_key_is_added_once(tasks: ports.TaskList) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"title": ""}, {"title": "x" * 501}, {"priority": -1}, {"priority": 5}])
-def test_a_task_out_of_range_is_refused(tasks: ports.TaskList, wrong: dict[str, str]) -> None:
+def test_a_task_out_of_range_is_refused(tasks: TaskList, wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError):
         tasks.add(**{"title": "x", **wrong})  # type: ignore[arg-type]
     assert sum(tasks.counts().values()) == 0
 
 
-def test_pending_tasks_come_by_priority_then_due_date_then_age(tasks: ports.TaskList) -> None:
+def test_pending_tasks_come_by_priority_then_due_date_then_age(tasks: TaskList) -> None:
     for title, priority, due, created in [
         ("undated, later", 1, None, 2),
         ("undated", 1, None, 1),
@@ -247,7 +249,7 @@ def test_pending_tasks_come_by_priority_then_due_date_then_age(tasks: ports.Task
     assert [task.title for task in tasks.pending(limit=2)] == order[:2]
 
 
-def test_a_task_keeps_when_it_began_and_ended_and_stays_over(tasks: ports.TaskList) -> None:
+def test_a_task_keeps_when_it_began_and_ended_and_stays_over(tasks: TaskList) -> None:
     number = tasks.add("x")
     assert tasks.set_status(number, TaskStatus.IN_PROGRESS, NOON)
     assert tasks.set_status(number, TaskStatus.BLOCKED, NOON + HOUR)
@@ -260,7 +262,7 @@ def test_a_task_keeps_when_it_began_and_ended_and_stays_over(tasks: ports.TaskLi
     assert (task.started_at, task.completed_at) == (NOON, NOON + 3 * HOUR)
 
 
-def test_tasks_are_counted_by_status_every_status_named(tasks: ports.TaskList) -> None:
+def test_tasks_are_counted_by_status_every_status_named(tasks: TaskList) -> None:
     assert tasks.counts() == dict.fromkeys(TaskStatus, 0)
     for status in (TaskStatus.BLOCKED, TaskStatus.FAILED, TaskStatus.FAILED):
         tasks.set_status(tasks.add("x"), status, NOON)
@@ -273,7 +275,7 @@ def test_tasks_are_counted_by_status_every_status_named(tasks: ports.TaskList) -
     }
 
 
-def test_a_window_has_its_start_but_not_its_end(tasks: ports.TaskList) -> None:
+def test_a_window_has_its_start_but_not_its_end(tasks: TaskList) -> None:
     for hours in (2, 0, 1):
         tasks.set_status(tasks.add(f"done {hours}"), TaskStatus.COMPLETED, NOON + hours * HOUR)
         tasks.set_status(tasks.add(f"failed {hours}"), TaskStatus.FAILED, NOON + hours * HOUR)

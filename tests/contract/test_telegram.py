@@ -12,11 +12,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from aegis_lib.adapters.notify import exchange, telegram
+from aegis_lib.adapters.notify import telegram
 from aegis_lib.adapters.notify.fanout import Fanout
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import TelegramSettings
+from aegis_lib.web import exchange
 from tests.fake_services import telegram as service
 from tests.fake_services.telegram import FakeTelegram
 
@@ -197,7 +198,7 @@ def test_a_hanging_service_is_given_up_in_time_and_its_address_is_not_said(
     httpserver.expect_request(f"/bot{service.TOKEN}/sendMessage").respond_with_handler(drip)
     url = httpserver.url_for(f"/bot{service.TOKEN}/sendMessage")
     with pytest.raises(DependencyUnavailable, match=r"within 0\.2 s") as caught:
-        exchange.post(client, url, system="telegram", json={}, timeout_seconds=0.2)
+        exchange.send(client, "POST", url, system="telegram", json={}, timeout_seconds=0.2)
     assert service.TOKEN not in "".join(traceback.format_exception(caught.value))
 
 

@@ -14,6 +14,15 @@ from cryptography.x509.oid import NameOID
 
 def self_signed(host: str, directory: Path) -> tuple[ssl.SSLContext, Path]:
     """What the fake serves with as `host`, and the file that its clients must trust."""
+    both, trusted = certificate_files(host, directory)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    both.unlink()
+    return context, trusted
+
+
+def certificate_files(host: str, directory: Path) -> tuple[Path, Path]:
+    """A file with the certificate of `host` and its key, and the file that clients must trust."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -36,7 +45,4 @@ def self_signed(host: str, directory: Path) -> tuple[ssl.SSLContext, Path]:
     )
     trusted.write_bytes(public)
     both.write_bytes(public + private)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    both.unlink()
-    return context, trusted
+    return both, trusted

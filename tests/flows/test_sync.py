@@ -309,6 +309,16 @@ def test_nothing_is_changed_when_anything_is_wrong(
     assert api.written == []
 
 
+def test_only_a_job_that_people_start_may_leave_parameters_to_them(api: RecordingApi, project: Path) -> None:
+    required = "limit: int, dry_run: bool = True"
+    edit(project, "dry_run: bool = True, limit: int = 5", required, "flows/lead_list.py")
+    with pytest.raises(CatalogueError, match="needs the parameter 'limit'"):
+        sync.deploy(api, root=project)
+    edit(project, '    schedules:\n      - slug: daily\n        cron: "0 9 * * *"\n', "")
+    sync.deploy(api, root=project)
+    assert "lead-list" in "".join(on_server(api))
+
+
 def test_flows_that_print_and_warn_are_read_all_the_same(api: RecordingApi, project: Path) -> None:
     edit(project, "from prefect", "import sys\nprint('hello')\nprint('x', file=sys.stderr)\nfrom prefect",
          "flows/lead_list.py")  # fmt: skip

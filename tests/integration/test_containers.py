@@ -26,7 +26,7 @@ from aegis_lib.db import database as db
 from aegis_lib.db.database import Database
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from aegis_lib.ports import ContainerEngine
+from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings
 from tests.docker_boxes import Boxes
 from tests.fakes import FakeEngine, FakeNotifier

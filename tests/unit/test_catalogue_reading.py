@@ -338,3 +338,20 @@ def test_output_cannot_be_fresher_than_its_job_runs(project: Path) -> None:
     never = often[: often.index("    schedules:")]
     (found,) = mistakes(project, never)
     assert "freshness_seconds without a schedule" in found
+
+
+BY_HAND = GOOD[: GOOD.index("    parameters:")]
+
+
+def test_a_job_without_a_schedule_is_run_by_hand_and_may_ask_for_its_parameters(project: Path) -> None:
+    (project / "flows" / "site_check.py").write_text('def site_check(number, note=""):\n    """Text."""')
+    (project / "prefect.yaml").write_text(BY_HAND)
+    catalogue = read(project / "prefect.yaml")
+    (job,) = catalogue.jobs
+    assert (job.schedules, job.parameters, job.next_runs(datetime(2026, 1, 1, tzinfo=UTC))) == ((), {}, ())
+    assert "| `site_check` | on demand | Text. |" in job_table_markdown(catalogue)
+
+
+def test_a_parameter_that_the_flow_does_not_take_is_a_mistake_also_without_a_schedule(project: Path) -> None:
+    (mistake,) = mistakes(project, BY_HAND + "    parameters:\n      numbr: 3\n")
+    assert "takes no parameter 'numbr'" in mistake

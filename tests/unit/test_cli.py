@@ -33,9 +33,10 @@ from deployments.runs import NoSuchRun
 
 COMMANDS = ("jobs", "run", "history", "logs", "pause", "resume", "simulate", "add", "remove", "new-job",
             "ack", "up", "down", "doctor", "plan", "deploy", "alerts", "strikes", "memory",
-            "notify")  # fmt: skip
+            "notify", "llm")  # fmt: skip
 LEAVES = (*COMMANDS[:16], "alerts list", "alerts show", "strikes list", "strikes ack", "strikes clear",
-          "memory recent", "memory search", "memory stats", "notify test")  # fmt: skip
+          "memory recent", "memory search", "memory stats", "notify test", "llm status",
+          "llm replay")  # fmt: skip
 
 
 class Broken:

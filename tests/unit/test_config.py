@@ -89,8 +89,8 @@ def test_the_configuration_does_not_change() -> None:
         ),
         (
             "zzz: 1\n",
-            "aegis.yaml:1: unknown key 'zzz' at the top. "
-            "Known keys: alerts, containers, digest, health, ledger, memory.",
+            "aegis.yaml:1: unknown key 'zzz' at the top. Known keys: "
+            "alerts, approvals, commands, containers, digest, email, health, ledger, llm, memory.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
@@ -251,7 +251,8 @@ def test_every_key_of_the_example_has_a_comment() -> None:
 
 def test_what_the_example_has_commented_out_is_right_too() -> None:
     text = EXAMPLE.read_text()
-    for default in ("  rules: []\n", "  quiet_hours: null\n", "  maintenance: []\n"):
+    unset = ("rules: []", "quiet_hours: null", "maintenance: []", "jobs: {}", "  senders: []")
+    for default in (f"  {line}\n" for line in unset):
         text = text.replace(default, "")
     enabled = re.sub(r"(?m)^( *)#(?=\S|  )(?! yaml)", r"\1", text)
     assert enabled != text
@@ -259,6 +260,9 @@ def test_what_the_example_has_commented_out_is_right_too() -> None:
     assert parsed.alerts.quiet_hours is not None
     (rule,) = parsed.containers.rules
     assert set(type(rule).model_fields) == rule.model_fields_set
+    assert parsed.llm.jobs == {"email_triage": 300_000}
+    (sender,) = parsed.email.rules.senders
+    assert set(type(sender).model_fields) == sender.model_fields_set
     (window,) = parsed.ledger.maintenance
     assert set(type(window).model_fields) == window.model_fields_set
 

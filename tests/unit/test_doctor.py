@@ -15,7 +15,7 @@ from aegis_lib.alerts.model import Backlog, ChannelStanding
 from aegis_lib.db.spool import Spool
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import DatabaseSettings, InstallationSettings
-from deployments import catalogue, doctor, doctor_server
+from deployments import catalogue, doctor, doctor_server, language_models
 from deployments.api import NotFound
 from deployments.check import Check, start_command
 from deployments.doctor_browser import browser_checks
@@ -302,6 +302,39 @@ def test_people_are_told_to_start_it_as_it_was_started_here(monkeypatch: pytest.
     assert start_command() == "aegis up"
     monkeypatch.setenv("AEGIS_STARTED_BY", "docker-compose up -d")
     assert start_command() == "docker-compose up -d"
+
+
+def model_line(state: str, failures: int = 0) -> language_models.ProviderLine:
+    return language_models.ProviderLine(
+        provider="zai",
+        model="m",
+        state=state,
+        recent=0,
+        per_minute=8,
+        failures=failures,
+        problem="HTTP 401" if failures else None,
+        hold_until=None,
+        answered_at=None,
+    )
+
+
+def test_language_models_that_nobody_set_are_no_failure() -> None:
+    assert language_models.judge([model_line("not set")]).ok is None
+
+
+def test_one_language_model_that_answers_is_enough() -> None:
+    check = language_models.judge([model_line("failing", 3), model_line("ok")])
+    assert check.ok
+    assert "HTTP 401" in check.detail
+
+
+def test_when_every_language_model_fails_its_reason_is_shown() -> None:
+    assert "HTTP 401" in red(language_models.judge([model_line("left alone", 1), model_line("not set")]))
+
+
+def test_language_models_are_not_judged_without_the_database(tmp_path: Path) -> None:
+    away = DatabaseSettings(host=str(tmp_path), connect_timeout_seconds=1)
+    assert doctor.models_check(away).ok is None
 
 
 def test_without_a_browser_elsewhere_nothing_is_said_of_one() -> None:

@@ -16,6 +16,7 @@ from aegis_lib import settings
 from aegis_lib.errors import Misconfigured
 from aegis_lib.settings import (
     AlertUrlSettings,
+    ClaudeSettings,
     DatabaseSettings,
     DiscordSettings,
     DockerSettings,
@@ -23,6 +24,7 @@ from aegis_lib.settings import (
     LogSettings,
     Settings,
     TelegramSettings,
+    ZaiSettings,
 )
 
 SECRET = "s3cr3t-value-42"
@@ -258,6 +260,8 @@ def test_an_error_never_carries_the_value(monkeypatch: pytest.MonkeyPatch) -> No
         (DiscordSettings, "DISCORD_WEBHOOK_URL", "webhook_url"),
         (TelegramSettings, "TELEGRAM_BOT_TOKEN", "bot_token"),
         (AlertUrlSettings, "ALERT_URLS", "urls"),
+        (ZaiSettings, "ZAI_API_KEY", "api_key"),
+        (ClaudeSettings, "CLAUDE_CODE_OAUTH_TOKEN", "token"),
     ],
 )
 def test_a_secret_is_in_no_text_made_of_the_settings(
@@ -345,3 +349,28 @@ def test_an_empty_file_in_the_directory_of_secrets_is_named(
     monkeypatch.setenv("AEGIS_SECRETS_DIR", str(tmp_path))
     with pytest.raises(Misconfigured, match=r"AEGIS_SECRETS_DIR: .*DISCORD_BOT_TOKEN is empty"):
         DiscordSettings()
+
+
+@pytest.mark.parametrize("variable", ["ZAI_BASE_URL", "CLAUDE_BASE_URL"])
+@pytest.mark.parametrize("address", ["http://api.example.com", "api.example.com", "ftp://x", "https://"])
+def test_a_key_goes_to_no_address_in_the_clear(
+    variable: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, address)
+    with pytest.raises(Misconfigured, match=f"{variable}: .*https"):
+        (ZaiSettings if variable.startswith("ZAI") else ClaudeSettings)()
+
+
+@pytest.mark.parametrize("address", ["https://api.example.com/v4/", "http://127.0.0.1:8080"])
+def test_an_address_of_this_machine_or_an_encrypted_one_is_taken(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZAI_BASE_URL", address)
+    assert ZaiSettings().base_url == address.rstrip("/")
+
+
+def test_every_secret_in_use_is_known_and_a_wrong_setting_hides_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZAI_API_KEY", SECRET)
+    monkeypatch.setenv("POSTGRES_PASSWORD", "another secret")
+    monkeypatch.setenv("HEARTBEAT_TIMEOUT", "soon")
+    assert {SECRET, "another secret"} <= settings.secrets_in_use()

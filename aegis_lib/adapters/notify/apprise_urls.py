@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from aegis_lib.adapters.notify import text
-from aegis_lib.adapters.notify.secrecy import protect_address, redact
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.settings import AlertUrlSettings
+from aegis_lib.web import text
+from aegis_lib.web.secrecy import protect_address, redact
 
 LONGEST_BODY_CHARACTERS = 20_000
 

@@ -16,41 +16,24 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import httpx
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
-from aegis_lib.adapters.notify import exchange, text
 from aegis_lib.adapters.notify.channel import Channel
-from aegis_lib.adapters.notify.exchange import Answer, Reply
-from aegis_lib.adapters.notify.secrecy import protect, redact
-from aegis_lib.alerts.model import Message
-from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
+from aegis_lib.alerts.model import Message, Severity
+from aegis_lib.errors import Misconfigured
 from aegis_lib.settings import DiscordSettings
+from aegis_lib.web import discord, exchange, text
+from aegis_lib.web.discord import Limits, Route
+from aegis_lib.web.secrecy import protect
 
 TITLE_UNITS = 256
 DESCRIPTION_UNITS = 4096
-NONCE_CHARACTERS = 25
+COLOURS = {Severity.INFO: 0x3498DB, Severity.WARNING: 0xF1C40F, Severity.CRITICAL: 0xE74C3C}
 
-_WRONG_ROOM = {10003, 50008}
-"""Discord's codes for an unknown channel and for one that holds no text."""
-_TOKEN = re.compile(r"[A-Za-z0-9._-]+")
-_SNOWFLAKE = re.compile(r"\d{1,20}")
 _WEBHOOK = re.compile(r"(?P<start>https?://[^/?#]+/api(?:/v\d+)?/webhooks/\d+/)(?P<token>[\w-]+)/?")
 _MARKUP = re.compile(r"([\\*_~`|\[\]<>])")
 
 Payload = dict[str, Any]
-
-
-class _Created(Reply):
-    id: str = Field(pattern=r"^\d{1,20}$")
-
-
-class _Error(Reply):
-    """The documented body of a refusal; `retry_after` is in seconds and comes with status 429."""
-
-    message: str = ""
-    code: int = 0
-    retry_after: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    is_global: bool = Field(default=False, alias="global")
 
 
 def channels(
@@ -66,13 +49,14 @@ def channels(
         "journal": ("DISCORD_JOURNAL_CHANNEL", settings.journal_channel),
     }
     found: list[Channel[Payload]] = []
-    if settings.bot_token is not None and not any(room for _, room in rooms.values()):
+    used = settings.tasks_channel or any(room for _, room in rooms.values())
+    if settings.bot_token is not None and not used:
         raise Misconfigured(
             "DISCORD_ALERTS_CHANNEL",
             "is not set, but DISCORD_BOT_TOKEN is.",
             "set the id of the channel to write to, or leave both out.",
         )
-    limits = _GlobalLimit()
+    limits = Limits()
     for audience, (variable, room) in rooms.items():
         if not room:
             continue
@@ -97,50 +81,6 @@ def channels(
     return found
 
 
-class _GlobalLimit:
-    """When the bot as a whole may write again; shared by its channels."""
-
-    def __init__(self) -> None:
-        self.until = 0.0
-
-
-class _Route:
-    """One rate-limited way: remembers what Discord said about when the next request may be made."""
-
-    def __init__(self, name: str, clock: Callable[[], float], limits: _GlobalLimit) -> None:
-        self._name, self._clock, self._limits = name, clock, limits
-        self._until = 0.0
-
-    def wait_our_turn(self) -> None:
-        left = max(self._until, self._limits.until) - self._clock()
-        if left > 0:
-            raise DependencyUnavailable(self._name, "its rate limit is used up.", retry_after_seconds=left)
-
-    def learn(self, answer: Answer) -> None:
-        """Note the headers of any answer, and the wait that a 429 asks for.
-
-        Raises:
-            DependencyUnavailable: the answer is a 429.
-        """
-        if answer.status != 429:
-            reset = answer.seconds("x-ratelimit-reset-after")
-            if answer.headers.get("x-ratelimit-remaining") == "0" and reset is not None:
-                self._until = self._clock() + reset
-            return
-        said = answer.read_or_none(_Error) or _Error()
-        asked = [said.retry_after, answer.seconds("retry-after"), answer.seconds("x-ratelimit-reset-after")]
-        wait = next((seconds for seconds in asked if seconds is not None), 5.0)
-        everywhere = said.is_global or answer.headers.get("x-ratelimit-global", "").lower() == "true"
-        if everywhere:
-            self._limits.until = self._clock() + wait
-        else:
-            self._until = self._clock() + wait
-        scope = "globally" if everywhere else "on this route"
-        raise DependencyUnavailable(
-            self._name, f"is rate-limited {scope} for {wait:g} s (429).", retry_after_seconds=wait
-        )
-
-
 class BotChannel:
     """A channel that the bot writes to."""
 
@@ -153,24 +93,13 @@ class BotChannel:
         channel_id: str,
         variable: str,
         audience: Literal["alerts", "journal"],
-        limits: _GlobalLimit,
+        limits: Limits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not _TOKEN.fullmatch(token.get_secret_value()):
-            raise Misconfigured(
-                "DISCORD_BOT_TOKEN",
-                "is no bot token.",
-                "copy it from the application's Bot page, without 'Bot '.",
-            )
-        if not _SNOWFLAKE.fullmatch(channel_id):
-            raise Misconfigured(
-                variable,
-                f"{channel_id!r} is no channel id (digits only).",
-                "in Discord's developer mode, right-click the channel and copy its id.",
-            )
-        self._client, self._token, self._variable, self._audience = client, token, variable, audience
-        self._url = f"{api_url}/channels/{channel_id}/messages"
-        self._route = _Route(self.name, clock, limits)
+        self._token = discord.checked_token(token)
+        self._client, self._variable, self._audience = client, variable, audience
+        self._url = f"{api_url}/channels/{discord.checked_channel(variable, channel_id)}/messages"
+        self._route = Route(self.name, limits, resource=channel_id, clock=clock)
 
     @property
     def name(self) -> str:
@@ -186,25 +115,23 @@ class BotChannel:
         payloads = _payloads(message)
         for number, payload in enumerate(payloads):
             seed = f"{message.key}\n{number}\n{payload['embeds']!r}"
-            payload["nonce"] = hashlib.sha256(seed.encode()).hexdigest()[:NONCE_CHARACTERS]
+            payload["nonce"] = hashlib.sha256(seed.encode()).hexdigest()[: discord.NONCE_CHARACTERS]
             payload["enforce_nonce"] = True
         return payloads
 
     def post(self, part: Payload) -> str | None:
         """Create the message; see `Channel.post`."""
         self._route.wait_our_turn()
-        answer = exchange.post(
+        answer = exchange.send(
             self._client,
+            "POST",
             self._url,
             system=self.name,
             json=part,
-            headers={
-                "authorization": f"Bot {protect(self._token)}",
-                "user-agent": exchange.user_agent("DiscordBot"),
-            },
+            headers=discord.headers(self._token),
         )
         self._route.learn(answer)
-        _refuse(
+        discord.refuse(
             answer,
             self.name,
             {
@@ -219,7 +146,7 @@ class BotChannel:
                 404: (self._variable, "copy the id of a channel that exists and that the bot can see."),
             },
         )
-        return answer.read(_Created, self.name).id
+        return answer.read(discord.Created, self.name).id
 
 
 class Webhook:
@@ -240,7 +167,7 @@ class Webhook:
         exchange.check_address("DISCORD_WEBHOOK_URL", url.get_secret_value())
         self._client = client
         self._start, self._token = matched["start"], SecretStr(matched["token"])
-        self._route = _Route(self.name, clock, _GlobalLimit())
+        self._route = Route(self.name, Limits(), resource=matched["start"], clock=clock)
 
     def takes(self, message: Message) -> bool:
         """Alerts only: the webhook belongs to one channel, and that is for alerts."""
@@ -254,11 +181,11 @@ class Webhook:
         """Execute the webhook and wait for the message; see `Channel.post`."""
         self._route.wait_our_turn()
         url = f"{self._start}{protect(self._token)}?wait=true"
-        answer = exchange.post(self._client, url, system=self.name, json=part)
+        answer = exchange.send(self._client, "POST", url, system=self.name, json=part)
         self._route.learn(answer)
         mend = ("DISCORD_WEBHOOK_URL", "make a new webhook in the channel's settings and set its address.")
-        _refuse(answer, self.name, {401: mend, 403: mend, 404: mend})
-        return answer.read(_Created, self.name).id
+        discord.refuse(answer, self.name, {401: mend, 403: mend, 404: mend})
+        return answer.read(discord.Created, self.name).id
 
 
 def _payloads(message: Message) -> list[Payload]:
@@ -266,7 +193,7 @@ def _payloads(message: Message) -> list[Payload]:
     texts: Sequence[str] = text.split(message.body, DESCRIPTION_UNITS) or [""]
     payloads = []
     for number, body in enumerate(texts):
-        embed: dict[str, Any] = {"color": text.COLOURS[message.severity]}
+        embed: dict[str, Any] = {"color": COLOURS[message.severity]}
         if number == 0:
             embed["title"] = title
         if body:
@@ -282,19 +209,3 @@ def _title(title: str) -> str:
         if text.size(escaped) <= TITLE_UNITS:
             break
     return escaped
-
-
-def _refuse(answer: Answer, system: str, causes: dict[int, tuple[str, str]]) -> None:
-    """Raise for every answer that is not a success, by kind."""
-    if answer.status in {200, 201}:
-        return
-    said = answer.read_or_none(_Error) or _Error()
-    code = f", code {said.code}" if said.code else ""
-    reason = redact(f"Discord answered {answer.status}{code}: {said.message[:200] or 'no reason given'}.")
-    cause = 404 if said.code in _WRONG_ROOM else answer.status
-    if cause in causes:
-        variable, mend = causes[cause]
-        raise Misconfigured(variable, reason, mend)
-    if answer.status >= 500 or answer.status == 408:
-        raise DependencyUnavailable(system, reason, "wait; see Discord's status page.")
-    raise PermanentFailure(f"{system}: {reason} Fix: check DISCORD_API_URL, else report this as a defect.")

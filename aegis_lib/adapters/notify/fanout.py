@@ -16,15 +16,16 @@ from typing import Any
 
 import httpx
 
-from aegis_lib.adapters.notify import apprise_urls, discord, exchange, telegram
+from aegis_lib.adapters.notify import apprise_urls, discord, telegram
 from aegis_lib.adapters.notify.channel import Broken, Channel
 from aegis_lib.adapters.notify.console import Console
-from aegis_lib.adapters.notify.secrecy import redact
 from aegis_lib.alerts.model import Message, Receipt
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.isolation import each
 from aegis_lib.logs import get_logger
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
+from aegis_lib.web import exchange
+from aegis_lib.web.secrecy import redact
 
 log = get_logger(__name__)
 

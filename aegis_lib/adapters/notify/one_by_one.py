@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from aegis_lib.adapters.notify import exchange, fanout
+from aegis_lib.adapters.notify import fanout
 from aegis_lib.adapters.notify.channel import Channel
 from aegis_lib.alerts.model import Attempt, Message
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
+from aegis_lib.web import exchange
 
 
 class SingleChannel:

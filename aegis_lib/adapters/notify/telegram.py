@@ -16,13 +16,13 @@ from typing import Any
 import httpx
 from pydantic import Field, SecretStr
 
-from aegis_lib.adapters.notify import exchange, text
-from aegis_lib.adapters.notify.exchange import Reply
-from aegis_lib.adapters.notify.secrecy import protect, redact
 from aegis_lib.alerts.model import Message, Severity
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.logs import get_logger
 from aegis_lib.settings import TelegramSettings
+from aegis_lib.web import exchange, text
+from aegis_lib.web.exchange import Reply
+from aegis_lib.web.secrecy import protect, redact
 
 log = get_logger(__name__)
 
@@ -141,7 +141,9 @@ class Chat:
 
     def _call(self, part: Payload) -> _Answer:
         url = f"{self._api_url}/bot{protect(self._token)}/sendMessage"
-        answer = exchange.post(self._client, url, system=self.name, json={"chat_id": self._chat, **part})
+        answer = exchange.send(
+            self._client, "POST", url, system=self.name, json={"chat_id": self._chat, **part}
+        )
         if answer.status >= 500:
             raise DependencyUnavailable(
                 self.name, f"answered HTTP {answer.status}.", "wait; it is Telegram's side."

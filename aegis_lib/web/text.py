@@ -1,15 +1,11 @@
-"""Cutting a message into what a channel can take. Knows no channel and sends nothing."""
+"""Cutting a message into what a chat service can take. Knows no service and sends nothing."""
 
 from __future__ import annotations
 
 import re
 
-from aegis_lib.alerts.model import Severity
-
 MOST_PARTS = 5
 """A longer text is cut off after so many messages; a flood of messages is read by nobody."""
-
-COLOURS = {Severity.INFO: 0x3498DB, Severity.WARNING: 0xF1C40F, Severity.CRITICAL: 0xE74C3C}
 
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _NOTE_UNITS = 60

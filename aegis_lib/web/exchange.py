@@ -1,4 +1,4 @@
-"""One HTTP request to a chat service, bounded in time and size. Knows no service's protocol.
+"""One HTTP request to a service of somebody else, bounded in time and size. Knows no service's protocol.
 
 What httpx raises is turned into our errors here, without the address: it may contain a token. httpx's tree:
 `TimeoutException` and `NetworkError` below `TransportError` are transient; an address it cannot use is a
@@ -7,17 +7,20 @@ wrong setting.
 
 from __future__ import annotations
 
+import os
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from aegis_lib.adapters.notify.secrecy import redact
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
+from aegis_lib.web.secrecy import redact
 
 TIMEOUT_SECONDS = 10.0
 LARGEST_REPLY_BYTES = 1_000_000
@@ -71,8 +74,15 @@ class Answer:
 
 
 def connect() -> httpx.Client:
-    """A client for all channels of one notifier. It follows no redirect, so no token travels elsewhere."""
-    return httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+    """A client for all requests of one caller. It follows no redirect, so no token travels elsewhere."""
+    trust = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False, verify=trust)
+
+
+@cache
+def _trust(_file: str | None, _directory: str | None) -> ssl.SSLContext:
+    """The authorities that these variables name, read once: it takes 20 ms, more than the request itself."""
+    return httpx.create_ssl_context()
 
 
 def user_agent(kind: str = "") -> str:
@@ -99,16 +109,19 @@ def check_address(setting: str, address: str) -> str:
     return address.rstrip("/")
 
 
-def post(
+def send(
     client: httpx.Client,
+    method: str,
     url: str,
     *,
     system: str,
-    json: Mapping[str, Any],
+    json: Mapping[str, Any] | None = None,
+    params: Mapping[str, str | int] | None = None,
     headers: Mapping[str, str] | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    largest_bytes: int = LARGEST_REPLY_BYTES,
 ) -> Answer:
-    """Send JSON and read the whole answer within `timeout_seconds` overall, whatever its status.
+    """Send a request and read the whole answer within `timeout_seconds` overall, whatever its status.
 
     Raises:
         DependencyUnavailable: no connection, no answer in time, or an endless one.
@@ -117,11 +130,13 @@ def post(
     deadline = time.monotonic() + timeout_seconds
     sent_headers = {"user-agent": user_agent(), **(headers or {})}
     try:
-        with client.stream("POST", url, json=json, headers=sent_headers, timeout=timeout_seconds) as response:
+        with client.stream(
+            method, url, json=json, params=params, headers=sent_headers, timeout=timeout_seconds
+        ) as response:
             body = b""
             for piece in response.iter_bytes():
                 body += piece
-                if time.monotonic() > deadline or len(body) > LARGEST_REPLY_BYTES:
+                if time.monotonic() > deadline or len(body) > largest_bytes:
                     problem = f"sent no end of its answer within {timeout_seconds:g} s."
                     break
             else:

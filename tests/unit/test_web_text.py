@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_lib.adapters.notify import text
+from aegis_lib.web import text
 
 
 def test_a_short_text_is_one_part() -> None:
