@@ -87,6 +87,7 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/idle.py
 	$(BIN)/python bench/soak.py
 	$(BIN)/python bench/alerts.py
+	$(BIN)/python bench/compose.py
 	$(BIN)/python bench/discord_poll.py
 	$(BIN)/python bench/triage.py
 	$(BIN)/python bench/triage.py --generated
