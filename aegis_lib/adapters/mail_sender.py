@@ -289,7 +289,9 @@ def compose(letter: Letter, sender: Address) -> bytes:
         message.set_content(content.body, charset="utf-8", cte="quoted-printable")
         wire = _thread(letter) + message.as_bytes()
     except (ValueError, UnicodeError) as error:
-        raise PermanentFailure(f"The mail cannot be written: {error}.") from None
+        raise PermanentFailure(
+            f"The mail cannot be written: {error}. Fix: propose it anew with plain words there."
+        ) from None
     if not wire.isascii() or _BARE_LINE_END.search(wire) or not wire.endswith(b"\r\n") or _odd_headers(wire):
         raise PermanentFailure("The mail cannot be written: it would not be plain lines. Please report it.")
     return wire
