@@ -1,21 +1,22 @@
 """`python -m deployments.docker_pool.guarded_run`: what the container of a run starts with.
 
 Asks the server what else is due, decides whether this run may still start, and becomes Prefect's engine; or
-ends the run as the warm worker would have. Where the server does not answer, the run starts: the engine has
-more patience, and a run too many is better than a job that never runs.
+ends the run as the warm worker would have. A server that does not answer is asked again for a minute. Then
+the run starts: the engine asks on, and a run too many is better than a job that never runs.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
 from aegis_lib import clock
-from aegis_lib.errors import AegisError
+from aegis_lib.errors import AegisError, DependencyUnavailable
 from aegis_lib.logs import get_logger
 from aegis_lib.settings import PrefectApiSettings
 from deployments.api import PrefectApi
@@ -28,27 +29,57 @@ log = get_logger(__name__)
 _RUN_ID = "PREFECT__FLOW_RUN_ID"
 _REFUSAL = "concurrency limit reached"
 _LOOK_BACK = timedelta(days=1)
+_OVER = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+_PAUSES_SECONDS = (0.5, 1, 2, 4, 8, 15, 30)
 
 
 def main() -> None:
     """Decide, then become the engine, unless the run must not start."""
-    run_id = os.environ[_RUN_ID]
     try:
         with PrefectApi.from_settings() as api:
-            judgement = _judge(api, run_id)
-            for decision in judgement.others:
-                _end(api, decision)
-            if judgement.own.action != "claim":
-                _end(api, judgement.own)
-                return
+            may_start = asked_again(lambda: _may_start(api, os.environ[_RUN_ID]), time.sleep)
     except AegisError as error:
-        log.warning("run_not_judged", run=run_id, error=str(error))
-    _become_engine()
+        log.warning("run_not_judged", run=os.environ[_RUN_ID], error=str(error))
+        may_start = True
+    if may_start:
+        _become_engine()
 
 
-def _judge(api: PrefectApi, run_id: str) -> Judgement:
-    run, now = api.get(f"/flow_runs/{run_id}"), clock.utcnow()
-    own = due_run(run)
+def asked_again(question: Callable[[], bool], sleep: Callable[[float], None]) -> bool:
+    """The answer to a question that may be asked twice, from a server that is busy for up to a minute.
+
+    Raises:
+        DependencyUnavailable: it did not answer in all that time.
+    """
+    for pause in _PAUSES_SECONDS:
+        try:
+            return question()
+        except DependencyUnavailable as error:
+            log.info("server_asked_again", seconds=pause, error=str(error))
+            sleep(pause)
+    return question()
+
+
+def _may_start(api: PrefectApi, run_id: str) -> bool:
+    run = api.get(f"/flow_runs/{run_id}")
+    if over(run):  # by us, when the answer to that was lost
+        return False
+    judgement = _judge(api, run)
+    for decision in judgement.others:
+        _end(api, decision)
+    if judgement.own.action != "claim":
+        _end(api, judgement.own)
+        return False
+    return True
+
+
+def over(run: Mapping[str, Any]) -> bool:
+    """Whether a run has ended."""
+    return (run["state"] or {}).get("type") in _OVER
+
+
+def _judge(api: PrefectApi, run: Mapping[str, Any]) -> Judgement:
+    own, now = due_run(run), clock.utcnow()
     if own.deployment_id is None:
         return judge(own, (), (), now, rules_of({}, {}))
     deployment = api.get(f"/deployments/{own.deployment_id}")
@@ -60,10 +91,12 @@ def _judge(api: PrefectApi, run_id: str) -> Judgement:
         wanted = {**of_job, "expected_start_time": since, "state": {"type": {"any_": list(states)}}}
         return list(api.filter("/flow_runs/filter", {"flow_runs": wanted, "sort": "ID_DESC"}))
 
+    # First what waits: what the limit turns away in between is then among those that it turned away.
+    waiting = found("SCHEDULED")
     refused = [row for row in found("CANCELLED") if _REFUSAL in str(row["state"]["message"]).lower()]
     return judge(
         own,
-        [due_run(row) for row in found("SCHEDULED") if row["id"] != run_id],
+        [due_run(row) for row in waiting if row["id"] != run["id"]],
         [due_run(row).scheduled_at for row in refused],
         now,
         rules_of(pool["base_job_template"], deployment["job_variables"] or {}),

@@ -139,8 +139,9 @@ def test_of_runs_that_piled_up_while_its_worker_was_away_one_at_most_is_started(
     wait_until(lambda: stack.sql("prefect", left) == ["0"], description="an end of all", timeout_seconds=180)
     names = stack.sql("prefect", f"SELECT state_name, count(*) FROM flow_run WHERE {late} GROUP BY 1")
     assert stack.aegis("resume", "health_check").returncode == 0
-    assert {row.partition("|")[0] for row in names} <= {"Misfired", "Cancelled", "Coalesced"}, names
-    assert any(row.startswith("Misfired") for row in names), names
+    said = stack.compose(*PROFILE, "logs", "--tail", "100", "docker-worker").stdout
+    assert {row.partition("|")[0] for row in names} <= {"Misfired", "Cancelled", "Coalesced"}, (names, said)
+    assert any(row.startswith("Misfired") for row in names), (names, said)
 
 
 def test_a_run_outlives_its_killed_worker_and_the_next_one_finds_its_place(stack: ComposeStack) -> None:

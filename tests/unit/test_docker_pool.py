@@ -8,8 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from aegis_lib.errors import DependencyUnavailable
 from deployments.docker_pool.guard import judge
-from deployments.docker_pool.guarded_run import due_run
+from deployments.docker_pool.guarded_run import asked_again, due_run, over
 from deployments.docker_pool.work_pool import (
     COMMAND,
     RunContainer,
@@ -180,3 +181,44 @@ def test_only_a_run_of_a_schedule_that_was_never_begun_can_be_too_late(
         "state": {"name": name, "type": kind},
     }
     assert due_run({**row, **changed}).by_schedule is by_schedule
+
+
+def test_a_busy_server_is_asked_again_before_a_run_starts_without_a_judgement() -> None:
+    answers: list[bool | DependencyUnavailable] = [DependencyUnavailable("Prefect server", "busy."), False]
+    slept: list[float] = []
+
+    def question() -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, DependencyUnavailable):
+            raise answer
+        return answer
+
+    assert asked_again(question, slept.append) is False
+    assert slept == [0.5]
+
+
+def test_a_server_that_never_answers_is_given_up_after_a_minute() -> None:
+    slept: list[float] = []
+
+    def question() -> bool:
+        raise DependencyUnavailable("Prefect server", "away.")
+
+    with pytest.raises(DependencyUnavailable):
+        asked_again(question, slept.append)
+    assert 60 <= sum(slept) <= 90
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [
+        ({"type": "PENDING", "name": "Submitting"}, False),
+        ({"type": "SCHEDULED", "name": "Late"}, False),
+        ({"type": "RUNNING", "name": "Running"}, False),
+        ({"type": "CANCELLED", "name": "Misfired"}, True),
+        ({"type": "CRASHED", "name": "Crashed"}, True),
+        ({"type": "COMPLETED", "name": "Completed"}, True),
+        (None, False),
+    ],
+)
+def test_a_run_that_has_ended_is_not_begun_again(state: dict[str, str] | None, ended: bool) -> None:
+    assert over({"state": state}) is ended
