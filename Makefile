@@ -47,11 +47,14 @@ restore: ## a backup into the stack of docker-compose.yml: FROM=backups/...
 test: venv ## run all tests; parts whose component is missing are skipped and say so
 	$(BIN)/python -m pytest
 
-.PHONY: check
-check: venv ## format, lint, types, unit and architecture tests (under a minute)
+.PHONY: lint
+lint: venv ## format, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+.PHONY: check
+check: lint ## the same, and the unit and architecture tests (about a minute)
 	$(BIN)/python -m pytest -q tests/unit tests/architecture
 
 .PHONY: format
