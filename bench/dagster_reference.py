@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from tests.prefect_rig import free_port
+from tests.loopback import free_port
 from tests.process_costs import cpu_seconds
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aegis-bench"

@@ -13,23 +13,20 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.loopback import free_port
+
 PROJECT = Path(__file__).resolve().parent.parent
 READY = "Ctrl-C stops everything"
 LIMIT_SECONDS = 120
 _PHASE = re.compile(r"^(?P<name>[A-Z][\w -]+?): .*\((?P<seconds>[\d.]+) s\)$")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_and_stop(environment: dict[str, str], output: Path) -> dict[str, float]:

@@ -18,7 +18,7 @@ import docker
 from deployments.api import PrefectApi
 from deployments.jobs import Scheduler
 from tests import requirement
-from tests.stack_process import free_port
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent

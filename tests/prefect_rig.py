@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ import psycopg
 
 from deployments.api import PrefectApi
 from deployments.embedded_postgres import EmbeddedPostgres
+from tests.loopback import free_port
 from tests.process_costs import cpu_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,12 +41,6 @@ def noop():
 '''
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Rig:
     """One server and any number of workers."""
 
@@ -60,10 +54,13 @@ class Rig:
         self.flow("noop", FLOW)
         shutil.copy(ROOT / "prefect.toml", self.project)
         self.postgres = EmbeddedPostgres(directory / "data")
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "AEGIS_", "POSTGRES_"))},
             "PREFECT_HOME": str(directory / "prefect"),
+            "TMPDIR": str(self.temporary),  # Prefect's own worker has one for all users in /tmp
             "PREFECT_API_URL": self.url,
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{self.port}",
             "NO_COLOR": "1",

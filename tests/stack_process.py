@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,16 +18,11 @@ from deployments import leftovers
 from deployments.api import PrefectApi
 from deployments.embedded_postgres import EmbeddedPostgres
 from deployments.jobs import Scheduler
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY = "Ctrl-C stops everything"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

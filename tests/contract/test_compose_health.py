@@ -6,7 +6,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from deployments.compose import health
-from tests.stack_process import free_port
+from tests.loopback import free_port
 
 
 @pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False), (500, False), (401, False)])

@@ -15,7 +15,7 @@ import pytest
 from tests import compose_stack
 from tests.compose_stack import PROJECT, ComposeStack
 from tests.docker_boxes import docker_client
-from tests.stack_process import free_port
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 __all__ = ["docker_client"]  # a fixture

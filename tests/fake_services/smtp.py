@@ -20,6 +20,8 @@ from typing import Any, Literal
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
+from tests.loopback import free_port
+
 Point = Literal["banner", "EHLO", "MAIL", "RCPT", "DATA", "content", "dot"]
 
 
@@ -76,13 +78,6 @@ class Mailbox:
             isinstance(data, LoginPassword) and self.logins.get(data.login.decode()) == data.password.decode()
         )
         return AuthResult(success=known, handled=known, auth_data=data)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on; `Controller` cannot ask for one itself."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextmanager

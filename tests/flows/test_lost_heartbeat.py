@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 
 from deployments import automations, sync
 from deployments.api import PrefectApi
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 CATALOGUE = """\
@@ -41,12 +41,6 @@ SETTINGS = {
     "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
