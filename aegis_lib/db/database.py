@@ -29,6 +29,7 @@ from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
+from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
 from aegis_lib.db.strikes import StrikeStore
@@ -94,6 +95,10 @@ class Database:
     @cached_property
     def mail(self) -> MailStore:
         return MailStore(Queries(self.connection, "mail"))
+
+    @cached_property
+    def partitions(self) -> Partitions:
+        return Partitions(self.connection)
 
     @cached_property
     def strikes(self) -> StrikeStore:
