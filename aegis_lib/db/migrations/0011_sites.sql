@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS site_states (
     successes integer NOT NULL DEFAULT 0 CHECK (successes >= 0),
     history text NOT NULL DEFAULT '' CHECK (length(history) <= 20),
     slow_history text NOT NULL DEFAULT '' CHECK (length(slow_history) <= 20),
+    failing_since timestamptz,
     problem text,
     status integer,
     latency_ms real,
@@ -18,6 +19,8 @@ CREATE TABLE IF NOT EXISTS site_states (
 );
 
 COMMENT ON TABLE site_states IS 'One row a watched site: what the checks so far say of it';
+COMMENT ON COLUMN site_states.checked_at IS 'when the run began that checked it last';
+COMMENT ON COLUMN site_states.failing_since IS 'the first of the failing checks that are now in a row';
 COMMENT ON COLUMN site_states.history IS 'the last checks that counted, newest last: . is good, x is failing';
 COMMENT ON COLUMN site_states.slow_history IS 'the same for the limit of latency: . is quick enough, x is too slow';
 
@@ -42,7 +45,7 @@ CREATE TABLE IF NOT EXISTS site_checks (
 ) PARTITION BY RANGE (checked_at);
 
 COMMENT ON TABLE site_checks IS 'One row a check of a site; a partition a day, dropped by retention';
-COMMENT ON COLUMN site_checks.latency_ms IS 'until the first byte of the answer, or until connected or resolved';
+COMMENT ON COLUMN site_checks.latency_ms IS 'how long the whole check took: what limits and plots go by';
 COMMENT ON COLUMN site_checks.maintenance IS 'within a maintenance window: a failure does not count';
 
 CREATE TABLE IF NOT EXISTS site_incidents (
@@ -56,6 +59,7 @@ CREATE TABLE IF NOT EXISTS site_incidents (
     ending text NOT NULL DEFAULT '',
     alert_key text,
     opening_told_at timestamptz,
+    reminded_at timestamptz,
     closing_told_at timestamptz,
     notice_claimed_at timestamptz
 );
