@@ -20,6 +20,7 @@ def test_a_public_address_is_public(address: str) -> None:
         ("127.0.0.1", "an address of this machine itself"),
         ("::1", "an address of this machine itself"),
         ("10.1.2.3", "a private address"),
+        ("64:ff9b:1::7f00:1", "an address of this machine itself"),
         ("172.16.0.1", "a private address"),
         ("192.168.1.1", "a private address"),
         ("100.64.0.1", "a private address"),
