@@ -19,6 +19,8 @@ NOT_HANDED_ON = {
     "POSTGRES_PASSWORD": "a secret of the stack's own: compose/secrets",
     "PREFECT_API_AUTH_STRING": "a secret of the stack's own: compose/secrets",
     "PREFECT_API_SSL_CERT_FILE": "the API is within the stack",
+    "AEGIS_SCREENSHOT_DIR": "the image says where; a volume",
+    "AEGIS_CHROMIUM": "the browser is a service of its own",
     "DOCKER_CERT_PATH": "a directory: mount it in a file of your own",
 }
 
