@@ -44,12 +44,12 @@ class Region(Frozen):
 class PictureRules(Frozen):
     """The key `picture` of a site in aegis.yaml: how a picture of it is taken and compared.
 
-    `max_height` (200 to 16000) is where a picture of the full page ends. `hide_selectors` are CSS selectors of
-    what is taken out of the page before the picture is taken. `wait_until` is the event that a page is waited
-    for, `wait_for` a CSS selector that must be visible then, `settle_ms` (0 to 10000) a pause after that.
-    `timeout_seconds` (2 to 120) is for everything together. `ignore_regions` count for nothing when pictures
-    are compared. A change is told when it is more than `threshold` (0 to 1) of the picture; `confirm` takes a
-    second picture first, and what differs between the two moves by itself and is no change.
+    `max_height` (200 to 16000) is where a picture of the full page ends. `hide_selectors` are CSS selectors
+    of what is taken out of the page before the picture is taken. `wait_until` is the event that a page is
+    waited for, `wait_for` a CSS selector that must be visible then, `settle_ms` (0 to 10000) a pause after
+    that. `timeout_seconds` (2 to 120) is for everything together. `ignore_regions` count for nothing when
+    pictures are compared. A change is told when it is more than `threshold` (0 to 1) of the picture;
+    `confirm` takes a second picture first, and what differs between the two moves by itself and is no change.
     """
 
     enabled: bool = True
@@ -76,9 +76,9 @@ class PictureRules(Frozen):
 class PicturesConfig(Frozen):
     """The section `pictures` of aegis.yaml.
 
-    `at_once` pages (1 to 16) are open at a time. No new page is begun after `time_limit_seconds` (10 to 3000);
-    the sites that are left come first in the next run. A site of which no picture can be had is told after
-    `failures_before_told` runs in a row (1 to 100).
+    `at_once` pages (1 to 16) are open at a time. No new page is begun after `time_limit_seconds` (10 to
+    3000); the sites that are left come first in the next run. A site of which no picture can be had is told
+    after `failures_before_told` runs in a row (1 to 100).
     """
 
     at_once: int = Field(default=3, ge=1, le=16)
@@ -110,7 +110,7 @@ class Subject(Frozen):
 
 
 class Shot(Frozen):
-    """What came of taking a picture. With a `problem` there may be an image all the same: of an error page."""
+    """What came of taking a picture. With a `problem` there may be an image all the same: an error page."""
 
     subject: Subject
     image: bytes = b""
@@ -180,7 +180,7 @@ class Picture(NewPicture):
 
 
 class SiteHistory(Frozen):
-    """What is known of a site's pictures: the newest reference, failures in a row up to now, the last time."""
+    """What is known of a site's pictures: the newest reference, failures in a row so far, the last time."""
 
     reference: Picture | None = None
     failures: int = 0
