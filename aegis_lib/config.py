@@ -30,6 +30,7 @@ from aegis_lib.ledger.model import LedgerConfig
 from aegis_lib.llm.model import LlmConfig
 from aegis_lib.mail.model import EmailConfig
 from aegis_lib.memory.model import MemoryConfig
+from aegis_lib.metrics.model import MetricsConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.settings import InstallationSettings
 from aegis_lib.yaml_lines import Document, Place, Problem
@@ -50,6 +51,7 @@ class AegisConfig(Frozen):
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
 
 
 def load(settings: InstallationSettings | None = None) -> AegisConfig:

@@ -29,6 +29,7 @@ from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
+from aegis_lib.db.metrics import MetricStore
 from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -99,6 +100,10 @@ class Database:
     @cached_property
     def partitions(self) -> Partitions:
         return Partitions(self.connection)
+
+    @cached_property
+    def metrics(self) -> MetricStore:
+        return MetricStore(Queries(self.connection, "metrics"), self.partitions)
 
     @cached_property
     def strikes(self) -> StrikeStore:

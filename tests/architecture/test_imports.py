@@ -22,6 +22,7 @@ IO_LIBRARIES = (
     "anthropic",
     "openai",
     "httpx2",
+    "psutil",
 )
 AREAS = (
     "memory",
@@ -35,6 +36,7 @@ AREAS = (
     "llm",
     "approvals",
     "commands",
+    "metrics",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 

@@ -104,5 +104,5 @@ COMMENT ON COLUMN container_metrics.interval_seconds IS 'what the rates are over
 COMMENT ON COLUMN container_metrics.cpu_cores IS 'cores in use: 1.5 = one and a half';
 COMMENT ON COLUMN container_metrics.cpu_throttled_ratio IS '0 to 1, of the periods in which it was held back by its limit';
 COMMENT ON COLUMN container_metrics.memory_bytes IS 'in use, without the page cache that can be given up at once';
-COMMENT ON COLUMN container_metrics.memory_ratio IS '0 to 1, of its limit; NULL = it has none';
+COMMENT ON COLUMN container_metrics.memory_ratio IS '0 to 1, of its limit, or of the memory of its host where it has none';
 COMMENT ON TABLE metric_readings IS 'The last raw counters of each source, from which the next rates are made';
