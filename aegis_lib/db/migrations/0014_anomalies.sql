@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS anomalies (
     low double precision,
     high double precision,
     deviation double precision NOT NULL,
+    known boolean NOT NULL DEFAULT false,
     UNIQUE (series, at)
 );
 
@@ -74,4 +75,5 @@ COMMENT ON COLUMN anomaly_groups.claimed_at IS 'somebody is sending a message; o
 COMMENT ON COLUMN anomaly_groups.closed_at IS 'calm again; later points make a new group';
 COMMENT ON TABLE anomalies IS 'One unusual point of one series';
 COMMENT ON COLUMN anomalies.deviation IS 'distance from what was expected, in usual distances; negative = below';
+COMMENT ON COLUMN anomalies.known IS 'a lesson says that it is no news';
 COMMENT ON TABLE anomaly_lessons IS 'What a person dismissed: up to this value it is no news in that series';
