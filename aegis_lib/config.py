@@ -33,6 +33,7 @@ from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.metrics.model import MetricsConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.settings import InstallationSettings
+from aegis_lib.status_page.model import StatusPageConfig
 from aegis_lib.yaml_lines import Document, Place, Problem
 
 SCHEMA_FILE = Path("docs/aegis.schema.json")
@@ -52,6 +53,7 @@ class AegisConfig(Frozen):
     llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)
 
 
 def load(settings: InstallationSettings | None = None) -> AegisConfig:

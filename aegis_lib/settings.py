@@ -442,6 +442,19 @@ class ScreenshotSettings(Settings):
         return self.directory.expanduser().resolve()
 
 
+class ReportSettings(Settings):
+    """Where the status page is written: `AEGIS_REPORT_DIR`, or a directory of the installation's."""
+
+    directory: Path | None = Field(default=None, validation_alias="aegis_report_dir")
+
+    @property
+    def root(self) -> Path:
+        """The directory, absolute."""
+        if self.directory is None:
+            return InstallationSettings().root / "report"
+        return self.directory.expanduser().resolve()
+
+
 class GraphSettings(Settings):
     """The knowledge graph. Where one is configured, the cleanup spares events that it has not read yet."""
 

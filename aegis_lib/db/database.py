@@ -33,6 +33,7 @@ from aegis_lib.db.metrics import MetricStore
 from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
+from aegis_lib.db.status_page import StatusPageStore
 from aegis_lib.db.strikes import StrikeStore
 from aegis_lib.db.tasks import TaskList
 from aegis_lib.db.translation import SYSTEM, place, refused, translated
@@ -104,6 +105,11 @@ class Database:
     @cached_property
     def metrics(self) -> MetricStore:
         return MetricStore(Queries(self.connection, "metrics"), self.partitions)
+
+    @cached_property
+    def status_page(self) -> StatusPageStore:
+        queries = Queries(self.connection, "status_page")
+        return StatusPageStore(queries, self.state, self.strikes, self.ledger, self.alerts)
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -25,6 +25,7 @@ from deployments.cli import (
     ledger_command,
     llm_commands,
     mail_commands,
+    report_command,
     run_commands,
     scaffold_command,
     stack_commands,
@@ -79,6 +80,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)
 app.command(ledger_command.ledger, group=INSIGHT)
+app.command(report_command.report, group=INSIGHT)
 for _part in (
     alert_commands.alerts,
     approval_commands.approvals,

@@ -37,9 +37,11 @@ AREAS = (
     "approvals",
     "commands",
     "metrics",
+    "status_page",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
+CALLED_FROM_EVERYWHERE = {"aegis_lib.approvals.service", "aegis_lib.status_page.service"}
 MAIL_DECISIONS = ("authentication", "classifier", "features", "letters", "lexicon", "marks", "rules")
 FORBIDDEN = {
     "models know only values": (
@@ -49,6 +51,7 @@ FORBIDDEN = {
     ),
     "policies decide without I/O, clock, settings or logs": (
         (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
+         "aegis_lib/status_page/composing.py",
          *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS)),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
@@ -71,10 +74,11 @@ FORBIDDEN = {
         ("flows/*.py",),
         ("deployments", "httpx", "docker", "psycopg", "playwright", "aiosql", "alembic", "pydantic_ai"),
     ),
-    # A decision of a person is the same by every way: `aegis approvals` calls the service that chat does.
+    # A decision of a person is the same by every way: `aegis approvals` calls the service that chat does. So is
+    # the status page: `aegis report` makes the one that the job does.
     "what talks to the server knows no business": (
         ("deployments/*.py", "deployments/*/*.py"),
-        ("flows", *(name for name in SERVICES if name != "aegis_lib.approvals.service")),
+        ("flows", *(name for name in SERVICES if name not in CALLED_FROM_EVERYWHERE)),
     ),
 }  # fmt: skip
 
