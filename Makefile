@@ -63,7 +63,7 @@ format: venv ## format the code and mend what the linter can
 lock: | $(BIN)/uv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --extra mail --extra llm --extra browser --generate-hashes -c requirements.lock \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --extra mail --extra llm --extra browser --extra sites --generate-hashes -c requirements.lock \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.image.lock pyproject.toml
 
 $(BIN)/uv: # not `venv` itself, which a dependency just added to pyproject.toml would stop

@@ -35,6 +35,7 @@ AREAS = (
     "mail",
     "llm",
     "approvals",
+    "changes",
     "commands",
     "metrics",
     "status_page",
@@ -52,7 +53,7 @@ FORBIDDEN = {
     "policies decide without I/O, clock, settings or logs": (
         (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
          "aegis_lib/status_page/composing.py",
-         *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS)),
+         *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS), "aegis_lib/changes/*.py"),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
          "pathlib", *IO_LIBRARIES),
@@ -74,8 +75,8 @@ FORBIDDEN = {
         ("flows/*.py",),
         ("deployments", "httpx", "docker", "psycopg", "playwright", "aiosql", "alembic", "pydantic_ai"),
     ),
-    # A decision of a person is the same by every way: `aegis approvals` calls the service that chat does. So is
-    # the status page: `aegis report` makes the one that the job does.
+    # A decision of a person is the same by every way: `aegis approvals` calls the service that chat does.
+    # So is the status page: `aegis report` makes the one that the job does.
     "what talks to the server knows no business": (
         ("deployments/*.py", "deployments/*/*.py"),
         ("flows", *(name for name in SERVICES if name not in CALLED_FROM_EVERYWHERE)),
