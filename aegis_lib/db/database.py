@@ -31,6 +31,7 @@ from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.metrics import MetricStore
 from aegis_lib.db.partitions import Partitions
+from aegis_lib.db.pictures import PictureStore
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
 from aegis_lib.db.status_page import StatusPageStore
@@ -110,6 +111,10 @@ class Database:
     def status_page(self) -> StatusPageStore:
         queries = Queries(self.connection, "status_page")
         return StatusPageStore(queries, self.state, self.strikes, self.ledger, self.alerts)
+
+    @cached_property
+    def pictures(self) -> PictureStore:
+        return PictureStore(Queries(self.connection, "pictures"))
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -180,10 +180,14 @@ class Picture(NewPicture):
 
 
 class SiteHistory(Frozen):
-    """What is known of a site's pictures: the newest reference, failures in a row so far, the last time."""
+    """What is known of a site's pictures: the newest reference, failures in a row so far, the last time.
+
+    `told_failing`: people are told of those failures.
+    """
 
     reference: Picture | None = None
     failures: int = 0
+    told_failing: bool = False
     last_at: AwareDatetime | None = None
 
 

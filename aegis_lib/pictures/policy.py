@@ -44,12 +44,14 @@ def is_change(comparison: Comparison, rules: PictureRules) -> bool:
 
 def says_of_failure(history: SiteHistory, failures_before_told: int) -> Says | None:
     """Whether this failure is the one that is told: once in a row of them."""
-    return Says.FAILING if history.failures + 1 == failures_before_told else None
+    if history.told_failing or history.failures + 1 < failures_before_told:
+        return None
+    return Says.FAILING
 
 
-def says_of_success(history: SiteHistory, failures_before_told: int, *, changed: bool) -> Says | None:
+def says_of_success(history: SiteHistory, *, changed: bool) -> Says | None:
     """What a picture that could be taken is told for."""
-    if history.failures >= failures_before_told:
+    if history.told_failing:
         return Says.RECOVERED
     return Says.CHANGED if changed else None
 

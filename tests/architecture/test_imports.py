@@ -13,6 +13,7 @@ IO_LIBRARIES = (
     "docker",
     "psycopg",
     "playwright",
+    "PIL",
     "aiosql",
     "alembic",
     "sqlalchemy",
@@ -37,6 +38,7 @@ AREAS = (
     "approvals",
     "changes",
     "commands",
+    "pictures",
     "metrics",
     "status_page",
 )
