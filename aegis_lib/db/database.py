@@ -32,6 +32,7 @@ from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.metrics import MetricStore
 from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.pictures import PictureStore
+from aegis_lib.db.sites import SiteStore
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
 from aegis_lib.db.status_page import StatusPageStore
@@ -115,6 +116,10 @@ class Database:
     @cached_property
     def pictures(self) -> PictureStore:
         return PictureStore(Queries(self.connection, "pictures"))
+
+    @cached_property
+    def sites(self) -> SiteStore:
+        return SiteStore(Queries(self.connection, "sites"), self.partitions.ensure)
 
     @cached_property
     def strikes(self) -> StrikeStore:

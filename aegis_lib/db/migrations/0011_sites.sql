@@ -18,12 +18,6 @@ CREATE TABLE IF NOT EXISTS site_states (
     tags text[] NOT NULL DEFAULT '{}'
 );
 
-COMMENT ON TABLE site_states IS 'One row a watched site: what the checks so far say of it';
-COMMENT ON COLUMN site_states.checked_at IS 'when the run began that checked it last';
-COMMENT ON COLUMN site_states.failing_since IS 'the first of the failing checks that are now in a row';
-COMMENT ON COLUMN site_states.history IS 'the last checks that counted, newest last: . is good, x is failing';
-COMMENT ON COLUMN site_states.slow_history IS 'the same for the limit of latency: . is quick enough, x is too slow';
-
 CREATE TABLE IF NOT EXISTS site_checks (
     site text NOT NULL,
     checked_at timestamptz NOT NULL,
@@ -44,10 +38,6 @@ CREATE TABLE IF NOT EXISTS site_checks (
     PRIMARY KEY (site, checked_at)
 ) PARTITION BY RANGE (checked_at);
 
-COMMENT ON TABLE site_checks IS 'One row a check of a site; a partition a day, dropped by retention';
-COMMENT ON COLUMN site_checks.latency_ms IS 'how long the whole check took: what limits and plots go by';
-COMMENT ON COLUMN site_checks.maintenance IS 'within a maintenance window: a failure does not count';
-
 CREATE TABLE IF NOT EXISTS site_incidents (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     site text NOT NULL,
@@ -64,16 +54,6 @@ CREATE TABLE IF NOT EXISTS site_incidents (
     notice_claimed_at timestamptz
 );
 
-COMMENT ON TABLE site_incidents IS 'From when until when something was wrong with a site, and what';
-COMMENT ON COLUMN site_incidents.alert_key IS 'the alert that tells of it: its own, or one for many at once';
-COMMENT ON COLUMN site_incidents.notice_claimed_at IS 'somebody is sending a message; old = that process died';
-
-CREATE UNIQUE INDEX IF NOT EXISTS site_incidents_open ON site_incidents (site, kind) WHERE closed_at IS NULL;
-CREATE INDEX IF NOT EXISTS site_incidents_by_site ON site_incidents (site, opened_at);
-CREATE INDEX IF NOT EXISTS site_incidents_by_time ON site_incidents (opened_at);
-CREATE INDEX IF NOT EXISTS site_incidents_untold ON site_incidents (id)
-    WHERE opening_told_at IS NULL OR (closed_at IS NOT NULL AND closing_told_at IS NULL);
-
 CREATE TABLE IF NOT EXISTS site_contents (
     site text PRIMARY KEY,
     page text NOT NULL,
@@ -81,8 +61,6 @@ CREATE TABLE IF NOT EXISTS site_contents (
     seen_at timestamptz NOT NULL,
     changed_at timestamptz
 );
-
-COMMENT ON TABLE site_contents IS 'What the watched part of a page said last, as extracted text';
 
 CREATE TABLE IF NOT EXISTS site_changes (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -95,8 +73,58 @@ CREATE TABLE IF NOT EXISTS site_changes (
     notice_claimed_at timestamptz
 );
 
-COMMENT ON TABLE site_changes IS 'Every change of a watched page, with a readable difference';
+-- Tables that were here before us must be the ones we mean.
+DO $$
+DECLARE
+    wanted record;
+    missing text;
+BEGIN
+    FOR wanted IN
+        SELECT * FROM (VALUES
+            ('site_states', 'name,target,state,since,checked_at,failures,successes,history,slow_history,'
+                'failing_since,problem,status,latency_ms,certificate_expires_at,tags'),
+            ('site_checks', 'site,checked_at,ok,maintenance,attempts,status,problem,latency_ms,dns_ms,'
+                'connect_ms,tls_ms,first_byte_ms,total_ms,size_bytes,http_version,address'),
+            ('site_incidents', 'id,site,kind,severity,opened_at,closed_at,reason,ending,alert_key,'
+                'opening_told_at,reminded_at,closing_told_at,notice_claimed_at'),
+            ('site_contents', 'site,page,digest,seen_at,changed_at'),
+            ('site_changes', 'id,site,changed_at,summary,diff,significance,told_at,notice_claimed_at')
+        ) AS tables (name, columns)
+    LOOP
+        SELECT string_agg(needed, ', ' ORDER BY position) INTO missing
+        FROM unnest(string_to_array(wanted.columns, ',')) WITH ORDINALITY AS list (needed, position)
+        WHERE NOT EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass(wanted.name) AND attname = needed AND NOT attisdropped
+        );
+        IF missing IS NOT NULL THEN
+            RAISE EXCEPTION 'the table % is already there and lacks: %', wanted.name, missing
+                USING ERRCODE = 'AE001',
+                HINT = 'rename that table, or give Aegis a database of its own';
+        END IF;
+    END LOOP;
+END
+$$;
 
+CREATE UNIQUE INDEX IF NOT EXISTS site_incidents_open ON site_incidents (site, kind) WHERE closed_at IS NULL;
+CREATE INDEX IF NOT EXISTS site_incidents_by_site ON site_incidents (site, opened_at);
+CREATE INDEX IF NOT EXISTS site_incidents_by_time ON site_incidents (opened_at);
+CREATE INDEX IF NOT EXISTS site_incidents_untold ON site_incidents (id)
+    WHERE opening_told_at IS NULL OR (closed_at IS NOT NULL AND closing_told_at IS NULL);
 CREATE INDEX IF NOT EXISTS site_changes_by_site ON site_changes (site, changed_at);
 CREATE INDEX IF NOT EXISTS site_changes_by_time ON site_changes (changed_at);
 CREATE INDEX IF NOT EXISTS site_changes_untold ON site_changes (id) WHERE told_at IS NULL;
+
+COMMENT ON TABLE site_states IS 'One row a watched site: what the checks so far say of it';
+COMMENT ON COLUMN site_states.checked_at IS 'when the run began that checked it last';
+COMMENT ON COLUMN site_states.failing_since IS 'the first of the failing checks that are now in a row';
+COMMENT ON COLUMN site_states.history IS 'the last checks that counted, newest last: . is good, x is failing';
+COMMENT ON COLUMN site_states.slow_history IS 'the same for the limit of latency: . is quick enough, x is too slow';
+COMMENT ON TABLE site_checks IS 'One row a check of a site;
+COMMENT ON COLUMN site_checks.latency_ms IS 'how long the whole check took: what limits and plots go by';
+COMMENT ON COLUMN site_checks.maintenance IS 'within a maintenance window: a failure does not count';
+COMMENT ON TABLE site_incidents IS 'From when until when something was wrong with a site, and what';
+COMMENT ON COLUMN site_incidents.alert_key IS 'the alert that tells of it: its own, or one for many at once';
+COMMENT ON COLUMN site_incidents.notice_claimed_at IS 'somebody is sending a message;
+COMMENT ON TABLE site_contents IS 'What the watched part of a page said last, as extracted text';
+COMMENT ON TABLE site_changes IS 'Every change of a watched page, with a readable difference';

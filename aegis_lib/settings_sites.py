@@ -1,0 +1,32 @@
+"""Secrets that watched sites want, each in a variable that its entry in aegis.yaml names."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic import Field, SecretStr, create_model
+
+from aegis_lib.settings import Settings
+
+
+class _SiteSecret(Settings):
+    """One secret; the variable is named by the class made from this one."""
+
+    value: SecretStr | None = None
+
+
+def site_secret(variable: str) -> SecretStr | None:
+    """The value of a variable such as `AEGIS_SITE_SHOP_TOKEN`, or None where it is not set.
+
+    As for every setting, `NAME_FILE` may name a file with it, or `AEGIS_SECRETS_DIR` a directory.
+
+    Raises:
+        Misconfigured: the file cannot be read, or it holds a placeholder.
+    """
+    return _named(variable)().value
+
+
+@cache
+def _named(variable: str) -> type[_SiteSecret]:
+    field = Field(default=None, validation_alias=variable.lower())
+    return create_model(f"SiteSecret_{variable}", __base__=_SiteSecret, value=(SecretStr | None, field))
