@@ -3,8 +3,8 @@
 A plot takes its colours from the page around it (`--plot-line`, `--plot-good`, ... and `currentColor`) and
 has readable ones of its own where there is none, so that the same text stands in a page and in a file. It
 holds no `style` attribute, no script and no reference to anything outside; every text in it is escaped. Each
-has a title and a description in words for people who do not see it. A value of None, NaN or infinity is a
-gap: it is never drawn as zero, and no line crosses it.
+has a title and a description in words for people who do not see it. A value of None, NaN or infinity (or
+beyond 1e300) is a gap: it is never drawn as zero, and no line crosses it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _STEPS = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 14400, 20160, 43200)
 )
+_LARGEST = 1e300  # so that no sum or difference of two values overflows
+_ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 8.0, 6.0, 18.0  # room for the axes, in the plot's own units
 
 
@@ -202,8 +204,7 @@ class _Scale:
         return _LEFT + min(max(share, 0.0), 1.0) * (self.width - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        # Divided one by one: the difference of two huge numbers may be no number.
-        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        share = (value - self.low) / (self.high - self.low)
         return self.height - _BOTTOM - share * (self.height - _TOP - _BOTTOM)
 
     def shade(self, span: Span) -> str:
@@ -215,7 +216,7 @@ class _Scale:
         )
 
     def levels(self, unit: str) -> Iterator[str]:
-        for value in (self.low, (self.low / 2 + self.high / 2), self.high):
+        for value in (self.low, (self.low + self.high) / 2, self.high):
             y = self.y(value)
             yield _rule(f"M{_LEFT} {y:.1f}H{self.width - _RIGHT:.1f}", ".18")
             yield _words(_LEFT - 4, y + 3.5, amount(value, unit), anchor="end")
@@ -306,7 +307,7 @@ def _told(known: Sequence[float], first: datetime, last: datetime, unit: str) ->
 
 
 def _known(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
+    return value is not None and math.isfinite(value) and abs(value) <= _LARGEST
 
 
 def _digits(value: float) -> str:
@@ -315,10 +316,15 @@ def _digits(value: float) -> str:
 
 
 def _range(known: Sequence[float]) -> tuple[float, float]:
-    """From zero where that wastes little of the plot; never empty."""
+    """Round numbers around all values; from zero where that wastes little of the plot; never empty."""
     low, high = min(known), max(known)
     if 0 <= low <= 0.6 * high:
         low = 0.0
+    if high - low > 1e-300:
+        unit = 10.0 ** math.floor(math.log10(high - low))
+        if low == 0:
+            return low, next(round_ * unit for round_ in _ROUND if round_ * unit >= high)
+        return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
     if high > low:
         return low, high
     room = abs(high) * 0.1 or 1.0
@@ -341,10 +347,10 @@ def _runs(points: Sequence[tuple[float, float | None]]) -> list[list[tuple[float
     """The stretches between the gaps."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, value in points:
-        if value is None or not math.isfinite(value):
-            runs.append([])
-        else:
+        if _known(value):
             runs[-1].append((x, value))
+        else:
+            runs.append([])
     return [run for run in runs if run]
 
 
@@ -368,7 +374,7 @@ def _parts(values: Sequence[T], most: int) -> list[Sequence[T]]:
 
 
 def _farthest(some: Sequence[float | None], mean: float) -> float | None:
-    known = [value for value in some if value is not None and math.isfinite(value)]
+    known = [value for value in some if _known(value)]
     return max(known, key=lambda value: abs(value - mean)) if known else None
 
 
@@ -377,5 +383,5 @@ def _block(value: float | None, low: float, high: float) -> str:
         return " "
     if high <= low:
         return _BLOCKS[3]
-    share = (value / 2 - low / 2) / (high / 2 - low / 2)
+    share = (value - low) / (high - low)
     return _BLOCKS[round(share * (len(_BLOCKS) - 1))]

@@ -1,4 +1,4 @@
-"""`aegis report` makes the status page as the job does, whether Prefect runs or not. It decides nothing itself."""
+"""Makes the status page for `aegis report` as the job does, whether Prefect runs or not. Decides nothing."""
 
 from __future__ import annotations
 

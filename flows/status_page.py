@@ -20,9 +20,10 @@ from flows._policy import job, outcome, step
 def make_page() -> StatusPageReport:
     """Read every part, put the page together and write it."""
     config = _open.config()
+    images, place = picture_files.opened(ScreenshotSettings()), report_files.connect(ReportSettings())
     with database.connect(DatabaseSettings()) as db:
         return service.write(
-            db.status_page, picture_files.opened(ScreenshotSettings()), report_files.connect(ReportSettings()),
+            db.status_page, images, place,
             now=clock.utcnow(), config=config.status_page, sites=config.sites, secrets=secrets_in_use(),
         )  # fmt: skip
 

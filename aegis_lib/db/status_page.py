@@ -1,4 +1,4 @@
-"""Reads what the status page shows, and keeps the sums of closed days. It decides nothing and draws nothing."""
+"""Reads what the status page shows, and keeps the sums of closed days. It decides and draws nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class StatusPageStore:
 
     def days(self, since: datetime) -> list[Stretch]:
         """Closed days since then, of every site."""
-        return [Stretch.model_construct(**row) for row in self._queries.days(since=since.astimezone(UTC).date())]
+        rows = self._queries.days(since=since.astimezone(UTC).date())
+        return [Stretch.model_construct(**row) for row in rows]
 
     def hours(self, since: datetime) -> list[Stretch]:
         """Hours since then, and those of days that are not closed yet; of every site."""

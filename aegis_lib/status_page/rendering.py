@@ -33,6 +33,9 @@ TITLES = {
     Section.ALERTS: "Alerts",
 }
 NAMES = {Level.GOOD: "Good", Level.SOME: "Look", Level.BAD: "Bad", Level.NONE: "Unknown"}
+_CIRCLE = '<circle cx="8" cy="8" r="7" fill="{}"/>'
+_ICON = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{_CIRCLE}</svg>'
+_ICON_COLOURS = {Level.GOOD: "#2a9455", Level.SOME: "#d39d27", Level.BAD: "#cf2f48", Level.NONE: "#87919c"}
 _HERE = Path(__file__).parent
 _LONGEST_CHARACTERS = 400
 
@@ -47,7 +50,15 @@ def render(page: Page) -> bytes:
     html = (
         _environment()
         .get_template("page.html.jinja")
-        .render(page=page, css=css, script=script, policy=policy, titles=TITLES, names=NAMES)
+        .render(
+            page=page,
+            css=css,
+            script=script,
+            policy=policy,
+            titles=TITLES,
+            names=NAMES,
+            icon=_ICON.format(_ICON_COLOURS[page.verdict.level]),
+        )
     )
     return re.sub(r"\n\s*\n+", "\n", html).encode("utf-8", "replace")
 

@@ -1,4 +1,4 @@
-"""Makes the status page: reads each part on its own, puts it together, writes it. Changes nothing it shows."""
+"""Makes the status page: reads each part on its own, puts it together, writes it. It changes nothing else."""
 
 from __future__ import annotations
 

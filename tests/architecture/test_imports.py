@@ -40,6 +40,7 @@ AREAS = (
     "commands",
     "pictures",
     "metrics",
+    "anomaly",
     "status_page",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
