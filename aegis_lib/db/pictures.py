@@ -33,19 +33,18 @@ class PictureStore:
                 with suppress(DependencyUnavailable):  # the lock went with the connection
                     self._queries.unlock()
 
-    def histories(self, conditions: Mapping[str, str]) -> dict[str, SiteHistory]:
-        """What is known of these sites' pictures; a reference only of the same conditions."""
-        sites = list(conditions)
-        references = {row["site"]: _picture(row) for row in self._queries.references_of(sites=sites)}
-        alike = {site: one for site, one in references.items() if one.conditions == conditions[site]}
+    def histories(self, sites: Sequence[str]) -> dict[str, SiteHistory]:
+        """What is known of these sites' pictures."""
+        wanted = list(sites)
+        references = {row["site"]: _picture(row) for row in self._queries.references_of(sites=wanted)}
         return {
             row["site"]: SiteHistory(
-                reference=alike.get(row["site"]),
+                reference=references.get(row["site"]),
                 failures=row["failures"],
                 told_failing=row["told_failing"],
                 last_at=row["last_at"],
             )
-            for row in self._queries.streaks(sites=sites)
+            for row in self._queries.streaks(sites=wanted)
         }
 
     def keep(self, picture: NewPicture) -> Picture:

@@ -78,12 +78,14 @@ class PicturesConfig(Frozen):
 
     `at_once` pages (1 to 16) are open at a time. No new page is begun after `time_limit_seconds` (10 to
     3000); the sites that are left come first in the next run. A site of which no picture can be had is told
-    after `failures_before_told` runs in a row (1 to 100).
+    after `failures_before_told` runs in a row (1 to 100). From `group_from` sites on (2 to 1,000) that look
+    different in one run, one message tells of all.
     """
 
     at_once: int = Field(default=3, ge=1, le=16)
     time_limit_seconds: int = Field(default=1800, ge=10, le=3000)
     failures_before_told: int = Field(default=2, ge=1, le=100)
+    group_from: int = Field(default=5, ge=2, le=1_000)
 
 
 # --- taking ---
@@ -114,6 +116,8 @@ class Shot(Frozen):
 
     subject: Subject
     image: bytes = b""
+    browser: str = ""
+    """Name and major version of what took it."""
     http_status: int | None = None
     problem: str | None = None
     seconds: float = 0

@@ -4,30 +4,58 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from aegis_lib.pictures.model import (
     MOST_REGIONS,
     Comparison,
+    Picture,
     PictureRules,
     Region,
     Says,
     SiteHistory,
     Subject,
 )
+from aegis_lib.sites.model import Site
 
 _MOST_TILES = 60_000
 _COMPARING_ONLY = {"enabled", "threshold", "confirm", "timeout_seconds", "ignore_regions"}
 
 
-def conditions(subject: Subject) -> str:
-    """A digest of all that decides how the picture looks: only pictures of the same are compared."""
+def subjects(sites: Iterable[Site], now: datetime) -> list[Subject]:
+    """The pages of which pictures are wanted, without those of sites that are in maintenance."""
+    return [
+        Subject(
+            site=site.name,
+            url=site.url,
+            rules=site.picture,
+            allow_private=site.allow_private_addresses,
+            verify_tls=site.verify_certificate,
+        )
+        for site in sites
+        if site.url is not None and site.picture is not None and site.picture.enabled
+        if not any(window.contains(now) for window in site.maintenance)
+    ]
+
+
+def conditions(subject: Subject, browser: str) -> str:
+    """A digest of all that decides how a page looks: only pictures of the same are compared.
+
+    Another version of the browser draws letters otherwise, and every site would seem to have changed.
+    """
     rules = subject.rules.model_dump(mode="json", exclude=_COMPARING_ONLY)
-    text = json.dumps([subject.url, rules], sort_keys=True)
+    text = json.dumps([subject.url, browser, rules], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def in_turn(subjects: Sequence[Subject], histories: dict[str, SiteHistory]) -> list[Subject]:
+def comparable(history: SiteHistory, now_under: str) -> Picture | None:
+    """The reference, if it was taken under the same conditions."""
+    reference = history.reference
+    return reference if reference is not None and reference.conditions == now_under else None
+
+
+def in_turn(subjects: Sequence[Subject], histories: Mapping[str, SiteHistory]) -> list[Subject]:
     """The order of a run: sites without a picture first, then those whose last one is oldest."""
 
     def waited(subject: Subject) -> tuple[bool, float]:

@@ -5,7 +5,7 @@ No implementation lives here, and no name of a vendor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -88,11 +88,8 @@ class PictureStore(Protocol):
     def exclusive(self) -> AbstractContextManager[bool]:
         """Be the one run that takes pictures; False when another one is. Freed when the holder dies."""
 
-    def histories(self, conditions: Mapping[str, str]) -> dict[str, SiteHistory]:
-        """What is known of these sites' pictures; `conditions` by site.
-
-        A reference counts only where it was taken under the same conditions.
-        """
+    def histories(self, sites: Sequence[str]) -> dict[str, SiteHistory]:
+        """What is known of these sites' pictures."""
 
     def keep(self, picture: NewPicture) -> Picture:
         """Keep a picture, or that there is none."""

@@ -209,7 +209,9 @@ class BrowserCamera:
                 await gate.close()
         if gate is not None and gate.too_much and shot.problem is not None:
             shot = shot.model_copy(update={"problem": f"it loads more than {gate.received >> 20} MiB"})
-        return shot.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
+        taken_by = f"{browser.browser_type.name} {browser.version.partition('.')[0]}"
+        seconds = round(time.monotonic() - began, 3)
+        return shot.model_copy(update={"browser": taken_by, "seconds": seconds})
 
     @staticmethod
     async def _context(browser: Browser, subject: Subject, gate: Gate | None) -> BrowserContext:
