@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from aegis_lib import yaml_lines
 from aegis_lib.alerts.model import AlertsConfig
+from aegis_lib.anomaly.model import AnomalyConfig
 from aegis_lib.approvals.model import ApprovalsConfig
 from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.containers.model import ContainersConfig
@@ -44,6 +45,7 @@ class AegisConfig(Frozen):
     """The whole of aegis.yaml: one section per area, each with safe defaults."""
 
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
+    anomaly: AnomalyConfig = Field(default_factory=AnomalyConfig)
     approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)
     commands: CommandsConfig = Field(default_factory=CommandsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)

@@ -89,7 +89,7 @@ class HostMeter:
         )
 
     def _filesystems(self) -> dict[str, float]:
-        """Mount point -> used (0 to 1), each device once, under its shortest mount point that is a directory."""
+        """Mount point -> used (0 to 1); each device once, under its shortest mount point."""
         shortest: dict[str, str] = {}
         for part in psutil.disk_partitions(all=False):
             point = part.mountpoint
@@ -127,7 +127,7 @@ class HostMeter:
         }
 
     def _networks(self) -> dict[str, NetworkCounters]:
-        """Interfaces by which the machine talks to others; without one of hardware, all that are not virtual."""
+        """Interfaces to the outside; without one of hardware, all that are not virtual."""
         listed = psutil.net_io_counters(pernic=True)
         hardware = {name for name in listed if (self._system / "class/net" / name / "device").exists()}
         chosen = hardware or {name for name in listed if not name.startswith(_VIRTUAL_INTERFACES)}

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
+from aegis_lib.db.anomalies import AnomalyStore
 from aegis_lib.db.approvals import ApprovalStore
 from aegis_lib.db.commands import CommandStore
 from aegis_lib.db.container_cases import ContainerCases
@@ -75,6 +76,10 @@ class Database:
     @cached_property
     def alerts(self) -> Outbox:
         return Outbox(Queries(self.connection, "alerts"), self.state)
+
+    @cached_property
+    def anomalies(self) -> AnomalyStore:
+        return AnomalyStore(Queries(self.connection, "anomalies"))
 
     @cached_property
     def approvals(self) -> ApprovalStore:

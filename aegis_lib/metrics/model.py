@@ -1,7 +1,7 @@
 """What is measured of hosts and containers: raw readings, and the samples made of them. Values only.
 
-A reading holds counters as the system shows them; a sample holds what people and detectors look at. None means
-"not known", and never zero. Nothing here looks at a machine or a clock.
+A reading holds counters as the system shows them; a sample holds what people and detectors look at. None
+means "not known", and never zero. Nothing here looks at a machine or a clock.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ class HostReading(Frozen):
 class RunningContainer(Frozen):
     """A running container in the engine's list.
 
-    `image` is the image's name and the start of its id, `nginx:1.27@a1b2c3d4e5f6`. `up_seconds` is how long it
-    has been up, rounded up, when that is less than two minutes; else None.
+    `image` is the image's name and the start of its id, `nginx:1.27@a1b2c3d4e5f6`. `up_seconds` is how long
+    it has been up, rounded up, when that is less than two minutes; else None.
     """
 
     id: str
@@ -188,7 +188,7 @@ class ContainerCounters(Frozen):
 
 
 class EngineReading(Frozen):
-    """All containers of one engine: by container id, the counters and the time the container was up if short."""
+    """The counters of all containers of one engine, by container id."""
 
     engine: str
     taken_at: AwareDatetime
@@ -225,7 +225,7 @@ class HostSample(Frozen):
 
 
 class ContainerSample(Frozen):
-    """A row of `container_metrics`. Rates are over `interval_seconds`; None where nothing earlier is known."""
+    """A row of `container_metrics`. Rates are over `interval_seconds`; None without an earlier reading."""
 
     engine: str
     name: str
@@ -244,27 +244,15 @@ class ContainerSample(Frozen):
     processes: int | None = None
 
 
-class SeriesShown(Frozen):
-    """One series as people look for it: its newest value, and how many of the last hours' minutes have one."""
-
-    kind: Kind
-    host: str
-    subject: str
-    metric: str
-    unit: Unit
-    at: AwareDatetime
-    value: float | None
-
-
 # --- configuration and report ---
 
 
 class MetricsConfig(Frozen):
     """The section `metrics` of aegis.yaml; names of containers and mount points are shell wildcards.
 
-    `host` is how the machine that the jobs run on is called. `ignore_containers` are not measured, nor are the
-    filesystems in `ignore_filesystems`. A reading older than `longest_gap_seconds` (60 to 3600) is no base for
-    a rate: the time between stays a gap.
+    `host` is how the machine that the jobs run on is called. `ignore_containers` are not measured, nor are
+    the filesystems in `ignore_filesystems`. A reading older than `longest_gap_seconds` (60 to 3600) is no
+    base for a rate: the time between stays a gap.
     """
 
     host: str = Field(

@@ -243,7 +243,7 @@ def _share(part: float | None, whole: float | None) -> float | None:
 
 
 def _rate(pairs: Iterable[tuple[float | None, float | None]], seconds: float) -> float | None:
-    """The growth of all counters together, a second; None when one of them cannot be told, or there is none."""
+    """The growth of all counters together, a second; None when one of them cannot be told, or none is."""
     total, some = 0.0, False
     for before, after in pairs:
         growth = None if before is None or after is None else grown(before, after)

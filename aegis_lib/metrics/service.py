@@ -1,7 +1,7 @@
 """One collection: every source is read, its rates are made, its samples kept. It judges no value.
 
-Sources are the machine that the job runs on and the engines with their containers. One that cannot be read does
-not spoil the others; that an engine is away is told by the health check of containers, not here.
+Sources are the machine that the job runs on and the engines with their containers. One that cannot be read
+does not spoil the others; that an engine is away is told by the health check of containers, not here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Docker engines over the Docker SDK's low-level client: list, inspect, measure, restart, logs. It decides nothing.
+"""Docker engines over the Docker SDK's low-level client: list, inspect, measure, restart, logs. No decisions.
 
     with engines.connect(DockerSettings()) as found:
         found[0].containers()

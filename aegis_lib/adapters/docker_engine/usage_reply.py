@@ -1,7 +1,7 @@
-"""What a Docker engine says of running containers and what they use, parsed into our own types. It makes no call.
+"""What a Docker engine says of running containers and what they use, as our own types. It makes no call.
 
-Fields: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerList, ContainerStats). Unknown fields
-are left alone. The numbers come from control groups, version 1 or 2; what is missing there is None.
+Fields: https://docs.docker.com/reference/api/engine/version/v1.41/ (ContainerList, ContainerStats). Unknown
+fields are left alone. The numbers come from control groups, version 1 or 2; what is missing there is None.
 """
 
 from __future__ import annotations
