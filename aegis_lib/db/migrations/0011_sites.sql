@@ -120,11 +120,11 @@ COMMENT ON COLUMN site_states.checked_at IS 'when the run began that checked it 
 COMMENT ON COLUMN site_states.failing_since IS 'the first of the failing checks that are now in a row';
 COMMENT ON COLUMN site_states.history IS 'the last checks that counted, newest last: . is good, x is failing';
 COMMENT ON COLUMN site_states.slow_history IS 'the same for the limit of latency: . is quick enough, x is too slow';
-COMMENT ON TABLE site_checks IS 'One row a check of a site;
+COMMENT ON TABLE site_checks IS 'One row a check of a site; a partition a day, dropped by retention';
 COMMENT ON COLUMN site_checks.latency_ms IS 'how long the whole check took: what limits and plots go by';
 COMMENT ON COLUMN site_checks.maintenance IS 'within a maintenance window: a failure does not count';
 COMMENT ON TABLE site_incidents IS 'From when until when something was wrong with a site, and what';
 COMMENT ON COLUMN site_incidents.alert_key IS 'the alert that tells of it: its own, or one for many at once';
-COMMENT ON COLUMN site_incidents.notice_claimed_at IS 'somebody is sending a message;
+COMMENT ON COLUMN site_incidents.notice_claimed_at IS 'somebody is sending a message; old = that process died';
 COMMENT ON TABLE site_contents IS 'What the watched part of a page said last, as extracted text';
 COMMENT ON TABLE site_changes IS 'Every change of a watched page, with a readable difference';
