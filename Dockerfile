@@ -43,7 +43,7 @@ RUN apt-get update -q \
     && groupadd --gid 10001 aegis \
     && useradd --uid 10001 --gid aegis --home-dir /var/lib/aegis --no-create-home --shell /usr/sbin/nologin aegis \
     && install -d -o aegis -g aegis -m 0700 /var/lib/aegis /run/aegis \
-    && install -d -o aegis -g aegis -m 0755 /tmp/aegis/monitor/screenshots /etc/aegis
+    && install -d -o aegis -g aegis -m 0755 /tmp/aegis/monitor/screenshots /var/lib/aegis/report /etc/aegis
 COPY --from=libraries /opt/aegis /opt/aegis
 COPY --from=project /app /app
 ENV PATH=/app/bin:/opt/aegis/bin:$PATH \
