@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -28,6 +27,10 @@ _LEAST_SHARE = 0.25
 _MOST_ELEMENTS = 300_000
 _ADVERT_LETTERS = 600
 _SENTENCE = re.compile(r"(?<=[.!?\u2026]) +(?=[\"'(\u201c\u00ab]?[A-Z\u00c0-\u00de0-9])")
+_ODD = re.compile(
+    "[\\x00-\\x08\\x0e-\\x1b\\x7f-\\x84\\x86-\\x9f\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ue000-\uf8ff]+"
+)
 _WORDY = ("text/", "application/xhtml", "application/xml", "application/rss", "application/atom")
 
 
@@ -61,7 +64,7 @@ def extracted(body: bytes, content_type: str | None, rules: ContentRules) -> Ext
         or (not kind and "<" not in text[:1_000])
         or kind.endswith("json")
     ):
-        lines, more = _bounded(text.splitlines())
+        lines, more = _bounded(filter(None, map(clean, text.splitlines())))
         return Extracted(lines, cut=cut or more)
     return _of_html(text, rules, cut)
 
@@ -88,8 +91,8 @@ def _of_json(text: str) -> list[str] | None:
         elif isinstance(value, list):
             waiting.extend((f"{place}[]", held) for held in reversed(value))
         else:
-            shown = value if isinstance(value, str) else json.dumps(value)
-            lines.append(f"{place[-300:]}: {' '.join(shown.split())}" if place else shown)
+            shown = clean(value) if isinstance(value, str) else json.dumps(value)
+            lines.append(f"{clean(place[-300:])}: {shown}" if place else shown)
     return lines
 
 
@@ -288,14 +291,7 @@ def _size(pieces: list[str]) -> int:
 
 def clean(text: str) -> str:
     """One line without control signs, signs that turn the direction of writing, and invisible ones."""
-    kept = "".join(" " if sign.isspace() else sign for sign in text if not _is_odd(sign))
-    return " ".join(kept.split())
-
-
-def _is_odd(sign: str) -> bool:
-    return (sign > "~" and unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Co"}) or (
-        sign < " " and not sign.isspace()
-    )
+    return " ".join(_ODD.sub("", text).split())
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -309,8 +305,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _bounded(lines: Any) -> tuple[tuple[str, ...], bool]:
     kept: list[str] = []
-    for line in lines:
-        text = clean(line)
+    for text in lines:
         for start in range(0, len(text), LONGEST_LINE):
             if len(kept) == MOST_LINES:
                 return tuple(kept), True

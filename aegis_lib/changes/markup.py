@@ -22,9 +22,10 @@ BLOCKS = frozenset({
     "tfoot", "thead", "tr", "ul", "html", "label",
 })  # fmt: skip
 CELLS = frozenset({"td", "th"})
-HEADINGS = frozenset(
-    {"h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "p", "div", "span", "legend", "summary"}
-)
+HEADINGS = frozenset({
+    "h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "p", "div", "span", "small", "em", "i", "label", "cite",
+    "figcaption", "legend", "summary",
+})  # fmt: skip
 WHOLES = frozenset({"html", "body", "main", "article", "table", "tbody"})
 """Never left out because of something inside."""
 

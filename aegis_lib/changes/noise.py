@@ -45,7 +45,7 @@ _AMOUNT = r"(?:\d{1,4}|an?|one|a few|few|several|einer?|einem|une?|una?)"
 _ABOUT_TIME = (
     r"(?:last (?:updated?|modified|changed|checked|refreshed|seen|edited)|updated|modified|generated|refreshed|"
     r"rendered|retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|time|today is|"
-    r"it is now|now|posted|published|printed|accessed|zuletzt aktualisiert|aktualisiert|stand|ge\u00e4ndert|"
+    r"it is now|now|posted|published|printed|accessed|next (?:check|update|refresh|sync|scan|poll|reload)|zuletzt aktualisiert|aktualisiert|stand|ge\u00e4ndert|"
     r"mis \u00e0 jour|actualizado|\u00faltima actualizaci\u00f3n)"
 )
 _COUNTED = (
@@ -60,6 +60,7 @@ _COUNTED_LABEL = (
     r"reactions|followers|subscribers|downloads|users online|members online|online|reviews|ratings)|"
     r"visitor (?:no|number)|Aufrufe|Besucher|Kommentare|vues|visitas)"
 )
+_COUNTED_DONE = r"(?:viewed|downloaded|read|shared|played|watched|visited|used|liked|seen|opened|clicked|installed|cited|cooked)"
 _PEOPLE = (
     r"(?:people|persons?|users?|shoppers|customers|others?|guests|visitors|travell?ers)(?: (?:are|is|have|just))?"
     r"(?: (?:also|currently|now|recently))? (?:viewing|watching|looking|browsing|online|reading|here|viewed|"
@@ -76,6 +77,11 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
     Noise.TOKENS: (
         re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _LOOSE),
         re.compile(rf"(?<=\b)({_ID_LABEL}) ?[:=#]? ?(?=[\w/+.-]{{0,80}}\d)[\w/+.=-]{{4,128}}", _LOOSE),
+        re.compile(
+            r"\b((?:served|rendered|hosted|generated|delivered|answered) (?:by|on|from|at)|node|pod|instance) "
+            r"(?=[\w.-]{0,80}\d)[\w.-]{3,80}", _LOOSE
+        ),
+        re.compile(r"(?<=[\w][-_])(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{8,64}\b"),
         re.compile(r"\b(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{12,128}\b", _LOOSE),
         # three changes between letters and digits in sixteen signs: nobody wrote that
         re.compile(
@@ -108,6 +114,7 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(r"(?m)^\(\d{1,6}\+?\) "),
         re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left))", _LOOSE),
         re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} (?:other )?({_PEOPLE})", _LOOSE),
+        re.compile(rf"\b({_COUNTED_DONE}) {_NUMBER} (?:times|x)\b", _LOOSE),
         re.compile(rf"\b({_COUNTED_LABEL})(?: (?:today|now|so far|this week))?[ :(]{{1,3}}{_NUMBER}\)?", _LOOSE),
         re.compile(
             r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|queries)"
@@ -125,7 +132,7 @@ _ODD_SIGNS = {
     "\u2014": "-", "\u2212": "-",
 }  # fmt: skip
 _SIGNS = str.maketrans(_ODD_SIGNS)
-_BLANKS = re.compile(r"[^\S\n]{1,1000}")
+_SUSPECT = re.compile(r"\d|\b(?:ago|now|moments?|today|yesterday|vor|il y a|hace|eben|instant)\b", _LOOSE)
 
 
 def compiled(pattern: str) -> Any:
@@ -156,20 +163,20 @@ def _of_users(pattern: str) -> Any:
 
 def keys(lines: Sequence[str], keep: Iterable[Noise] = (), patterns: Sequence[str] = ()) -> list[str]:
     """For each line what it says without the noise; "" when it was nothing else. As many keys as lines."""
-    kept = frozenset(keep)
     own = [_of_users(pattern) for pattern in patterns]
-    if own:
-        lines = [_without(line, own) for line in lines]
-    text = "\n".join(line.replace("\n", " ") for line in lines)
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS))
+    plain = [unicodedata.normalize("NFKC", _without(line, own).translate(_SIGNS)) for line in lines]
+    suspect = [place for place, line in enumerate(plain) if _SUSPECT.search(line)]
+    # All at once, a line each: no pattern goes beyond the end of a line.
+    text = "\n".join(plain[place] for place in suspect)
     for noise, found in _PATTERNS.items():
-        if noise not in kept:
+        if noise not in frozenset(keep):
             for pattern in found:
                 text = pattern.sub(_gap, text)
-    result = [" ".join(line.split()) for line in text.split("\n")]
+    for place, line in zip(suspect, text.split("\n"), strict=False):
+        plain[place] = line
     return [
-        key if any(map(str.isalnum, key)) or not has_words(line) else ""
-        for key, line in zip(result, lines, strict=True)
+        key if has_words(key) or not has_words(line) else ""
+        for key, line in zip((" ".join(line.split()) for line in plain), lines, strict=True)
     ]
 
 
