@@ -1,16 +1,16 @@
 """The partitions, one for each UTC day, of tables that are divided by time. It never deletes a single row.
 
-    db.partitions.ensure("site_checks", now)             before writing; costs one small query when all are there
+    db.partitions.ensure("site_checks", now)             before writing; one small query when all are there
     db.partitions.drop_before("site_checks", moment)     whole days that ended before; nobody waits for it
 
-A partition is made apart and then attached, and leaves by DETACH CONCURRENTLY before it is dropped: neither takes a
-lock on the divided table that a reader or a writer would wait for. There is no default partition: a row for a
-day that nobody made is refused, and not put where it would be in the way of that day for ever.
+A partition is made apart and then attached, and leaves by DETACH CONCURRENTLY before it is dropped: neither
+takes a lock on the divided table that a reader or a writer would wait for. There is no default partition: a
+row for a day that nobody made is refused, and not put where it would be in the way of that day for ever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition: rows with `starts_at <= time < ends_at`. `rows` is the server's estimate, None without one."""
+    """One partition: rows with `starts_at <= time < ends_at`. `rows` is the server's estimate, or unknown."""
 
     name: str
     starts_at: datetime | None
@@ -42,7 +42,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Dropped:
-    """What `drop_before` did: the partitions that are gone, and those that somebody holds and that stay for now."""
+    """What `drop_before` did: the partitions that are gone, and those that somebody still holds."""
 
     names: tuple[str, ...] = ()
     size_bytes: int = 0
@@ -56,10 +56,10 @@ class Partitions:
         self._connection = connection
         self._queries = Queries(connection, "partitions")
 
-    def ensure(self, table: str, now: datetime, days_ahead: int = 2) -> list[str]:
-        """Make what is missing from the day before `now` to `days_ahead` days after it; return the names made.
+    def ensure(self, table: str, now: datetime, days_ahead: int = 2) -> Sequence[str]:
+        """Make what is missing from the day before `now` to `days_ahead` days after it; return their names.
 
-        Any number of processes may do this at once: one makes them, the others wait for it and find nothing to do.
+        Any number of processes may do this at once: one makes them, the others wait and find nothing to do.
 
         Raises:
             ValueError: `now` is naive, or `days_ahead` is not 0 to 60.
@@ -87,16 +87,17 @@ class Partitions:
             log.info("partitions_made", table=table, names=",".join(missing))
         return missing
 
-    def list(self, table: str) -> list[Partition]:
+    def list(self, table: str) -> Sequence[Partition]:
         """Every partition of a table that ends at some time, the oldest first. No such table: none."""
         return [Partition(**row) for row in self._queries.partitions(table=table)]
 
     def drop_before(self, table: str, moment: datetime) -> Dropped:
         """Drop every partition whose last row is from before `moment`, the oldest first.
 
-        A partition that somebody's long transaction still needs stays, is named in `held` and goes the next time:
-        nothing is waited for longer than a few seconds. What an interrupted run took out and did not drop is
-        dropped first. Only one process drops from a table at a time; a second one finds nothing to do.
+        A partition that somebody's long transaction still needs stays, is named in `held` and goes the next
+        time: nothing is waited for longer than a few seconds. What an interrupted run took out and did not
+        drop is dropped first. Only one process drops from a table at a time; a second one finds nothing to
+        do.
 
         Raises:
             ValueError: `moment` is naive.
@@ -135,7 +136,7 @@ class Partitions:
             log.info("partitions_dropped", table=table, names=",".join(names), held=",".join(held))
         return Dropped(tuple(names), size_bytes, tuple(held))
 
-    def _missing(self, table: str, wanted: dict[str, date]) -> list[str]:
+    def _missing(self, table: str, wanted: dict[str, date]) -> Sequence[str]:
         return [row["name"] for row in self._queries.missing(table=table, names=list(wanted))]
 
     def _make(self, table: str, name: str, day: date) -> None:
@@ -144,8 +145,8 @@ class Partitions:
         with translated():
             self._connection.execute(
                 statements.SQL(
-                    "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED "
-                    "INCLUDING STORAGE)"
+                    "CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS "
+                    "INCLUDING GENERATED INCLUDING STORAGE)"
                 ).format(**parts)
             )
             self._connection.execute(
@@ -169,21 +170,16 @@ class Partitions:
     @contextmanager
     def _patience(self) -> Iterator[None]:
         """Wait only a little for locks, and then as long as before."""
-        settings = ("lock_timeout", "statement_timeout")
-        with translated():
-            before = {one: self._connection.execute(statements.SQL("SHOW {}").format(statements.SQL(one))).fetchone()
-                      for one in settings}  # fmt: skip
-            self._set({"lock_timeout": f"{_LOCK_SECONDS}s", "statement_timeout": f"{_STATEMENT_SECONDS}s"})
+        before = self._queries.patience()
+        self._set(f"{_LOCK_SECONDS}s", f"{_STATEMENT_SECONDS}s")
         try:
             yield
         finally:
             if not self._connection.broken:
-                self._set({one: str((row or {one: "0"})[one]) for one, row in before.items()})
+                self._set(before["lock_timeout"], before["statement_timeout"])
 
-    def _set(self, values: dict[str, str]) -> None:
-        with translated():
-            for one, value in values.items():
-                self._connection.execute("SELECT set_config(%s, %s, false)", [one, value])
+    def _set(self, lock_timeout: str, statement_timeout: str) -> None:
+        self._queries.set_patience(lock_timeout=lock_timeout, statement_timeout=statement_timeout)
 
 
 def _leaving(table: str, partition: Partition) -> Iterator[statements.Composed]:
@@ -199,7 +195,7 @@ def _leaving(table: str, partition: Partition) -> Iterator[statements.Composed]:
 
 def _known(name: str) -> statements.SQL:
     """A name as PostgreSQL wrote it (`regclass`): quoted, and with its schema, where that is needed."""
-    return statements.SQL(name)  # type: ignore[arg-type]
+    return statements.SQL(name)
 
 
 def _mark(table: str) -> str:

@@ -54,3 +54,12 @@ WHERE part.relkind = 'r'
     AND obj_description(part.oid, 'pg_class') = :mark::text
     AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = part.oid)
 ORDER BY name;
+
+-- name: patience^
+-- How long this connection waits for locks and for a statement.
+SELECT current_setting('lock_timeout') AS lock_timeout, current_setting('statement_timeout') AS statement_timeout;
+
+-- name: set_patience^
+-- Wait so long from now on.
+SELECT set_config('lock_timeout', :lock_timeout::text, false) AS lock_timeout,
+    set_config('statement_timeout', :statement_timeout::text, false) AS statement_timeout;
