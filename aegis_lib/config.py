@@ -35,6 +35,7 @@ from aegis_lib.metrics.model import MetricsConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.pictures.model import PicturesConfig
 from aegis_lib.settings import InstallationSettings
+from aegis_lib.sites.model import SitesConfig
 from aegis_lib.status_page.model import StatusPageConfig
 from aegis_lib.yaml_lines import Document, Place, Problem
 
@@ -55,6 +56,7 @@ class AegisConfig(Frozen):
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
+    sites: SitesConfig = Field(default_factory=SitesConfig)
     pictures: PicturesConfig = Field(default_factory=PicturesConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)

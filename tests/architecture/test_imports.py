@@ -24,6 +24,8 @@ IO_LIBRARIES = (
     "openai",
     "httpx2",
     "psutil",
+    "pycurl",
+    "dns",
 )
 AREAS = (
     "memory",
@@ -42,6 +44,7 @@ AREAS = (
     "metrics",
     "anomaly",
     "status_page",
+    "sites",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
@@ -49,13 +52,13 @@ CALLED_FROM_EVERYWHERE = {"aegis_lib.approvals.service", "aegis_lib.status_page.
 MAIL_DECISIONS = ("authentication", "classifier", "features", "letters", "lexicon", "marks", "rules")
 FORBIDDEN = {
     "models know only values": (
-        tuple(f"aegis_lib/{area}/model.py" for area in AREAS),
+        (*(f"aegis_lib/{area}/model.py" for area in AREAS), "aegis_lib/sites/seen.py"),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", *SERVICES, *IO_LIBRARIES),
     ),
     "policies decide without I/O, clock, settings or logs": (
         (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
-         "aegis_lib/status_page/composing.py",
+         "aegis_lib/status_page/composing.py", "aegis_lib/sites/judging.py",
          *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS), "aegis_lib/changes/*.py"),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
