@@ -114,12 +114,12 @@ def _tiles(mask: Image.Image) -> Image.Image:
 def _compared(new: Image.Image, differing: Image.Image, ignored: Sequence[Region]) -> Comparison:
     counted = differing.width * differing.height
     if ignored:
-        kept = Image.new("1", differing.size, 1)
-        pen = ImageDraw.Draw(kept)
+        left_out = Image.new("L", differing.size, 0)
+        pen = ImageDraw.Draw(left_out)
         for region in ignored:
-            pen.rectangle(_box(region), fill=0)
-        counted = kept.histogram()[_DIFFERENT]
-        differing.paste(0, mask=ImageChops.invert(kept))
+            pen.rectangle(_box(region), fill=_DIFFERENT)
+        counted -= left_out.histogram()[_DIFFERENT]
+        differing.paste(0, mask=left_out)
     changed = differing.histogram()[_DIFFERENT]
     if not changed or not counted:
         return Comparison(changed_ratio=0)

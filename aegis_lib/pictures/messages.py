@@ -1,4 +1,4 @@
-"""What people read about pictures of websites. Reasons may be text of strangers: escaped. It decides nothing."""
+"""What people read about pictures of websites. Reasons may be of strangers: escaped. It decides nothing."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def failing(picture: Picture) -> Message:
         body="\n\n".join(
             [
                 f"Why: {inline(picture.problem or 'unknown')}",
-                f"Try it: `aegis pictures take {picture.site}`. Its rules are the key `picture` of the site in "
-                "aegis.yaml.",
+                f"Try it: `aegis pictures take {picture.site}`. Its rules stand in aegis.yaml, at the site's "
+                "`picture`.",
             ]
         ),
         severity=Severity.WARNING,
