@@ -24,3 +24,10 @@ def shown(value: float | None, unit: Unit) -> str:
 def metric_of(kind: Kind, name: str) -> Metric | None:
     """The metric of that name, if there is one of that kind."""
     return METRICS[kind].get(name)
+
+
+def of_series(value: float, series: str) -> str:
+    """A value of a series, given by the series' name; a bare number for a series that is not known."""
+    kind, _, rest = series.partition("/")
+    metric = metric_of(Kind(kind), rest.rpartition("/")[2]) if kind in set(Kind) else None
+    return amount(value) if metric is None else shown(value, metric.unit)

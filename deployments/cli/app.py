@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Group
 from aegis_lib.errors import AegisError
 from deployments.cli import (
     alert_commands,
+    anomaly_commands,
     approval_commands,
     catalogue_commands,
     custom_commands,
@@ -25,9 +26,11 @@ from deployments.cli import (
     ledger_command,
     llm_commands,
     mail_commands,
+    metrics_commands,
     report_command,
     run_commands,
     scaffold_command,
+    site_commands,
     stack_commands,
 )
 from deployments.cli.exit_codes import INTERRUPTED, OK, USAGE, code_of
@@ -89,6 +92,9 @@ for _part in (
     insight_commands.notify,
     llm_commands.llm,
     mail_commands.mail,
+    site_commands.sites,
+    metrics_commands.metrics,
+    anomaly_commands.anomalies,
 ):
     app.command(_part)
 app.register_install_completion_command(
