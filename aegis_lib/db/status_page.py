@@ -118,12 +118,12 @@ class StatusPageStore:
         return [Anomaly.model_validate(row) for row in self._queries.anomalies(since=since, limit=limit)]
 
     def points(self, anomaly: Anomaly, start: datetime, end: datetime) -> list[Point]:
-        """The values of an anomaly's series."""
+        """The values of an anomaly's series, the means of five minutes, as its detector saw them."""
         query = {
             Kind.HOST.value: self._queries.host_points,
             Kind.CONTAINER.value: self._queries.container_points,
             Kind.SITE.value: self._queries.site_points,
-        }.get(anomaly.series.partition(":")[0])
+        }.get(anomaly.series.partition("/")[0])
         if query is None:
             return []
         rows = query(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from aegis_lib import plot
-from aegis_lib.metrics.model import METRICS, Unit
+from aegis_lib.metrics.model import METRICS, Kind, Unit
 from aegis_lib.status_page import policy
 from aegis_lib.status_page.model import (
     DAY,
@@ -214,7 +214,7 @@ def _hosts(uses: Sequence[Use], now: datetime) -> tuple[HostPlots, ...]:
 
 
 def _anomaly(one: Anomaly, now: datetime) -> ShownAnomaly:
-    unit, by, name = _measure(one.metric)
+    unit, by, name = _measure(one)
     value = plot.amount(one.value * by, unit)
     usual = f", expected about {plot.amount(one.expected * by, unit)}" if one.expected is not None else ""
     drawing = ""
@@ -236,11 +236,12 @@ def _anomaly(one: Anomaly, now: datetime) -> ShownAnomaly:
     )
 
 
-def _measure(metric: str) -> tuple[str, float, str]:
-    """Unit, factor and name for people of a metric."""
-    found = next((known[metric] for known in METRICS.values() if metric in known), None)
+def _measure(one: Anomaly) -> tuple[str, float, str]:
+    """Unit, factor and name for people of what is unusual."""
+    kind = one.series.partition("/")[0]
+    found = METRICS[Kind(kind)].get(one.metric) if kind in set(Kind) else None
     if found is None:
-        return "", 1.0, metric
+        return "", 1.0, one.metric
     if found.unit is Unit.RATIO:
         return "%", 100.0, found.title
     plain = {Unit.COUNT: ""}

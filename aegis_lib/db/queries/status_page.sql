@@ -102,21 +102,25 @@ ORDER BY g.closed_at IS NOT NULL, g.last_at DESC, g.id DESC
 LIMIT :limit::integer;
 
 -- name: host_points
--- The values of one metric of a host.
-SELECT at, (to_jsonb(m) ->> :metric::text)::double precision AS value
+-- The values of one metric of a host, the mean of every five minutes.
+SELECT date_bin('5 minutes', at, '2000-01-01 00:00:00+00') AS at,
+       avg((to_jsonb(m) ->> :metric::text)::double precision) AS value
 FROM host_metrics AS m
 WHERE host = :host AND at BETWEEN :start AND :end
-ORDER BY at;
+GROUP BY 1
+ORDER BY 1;
 
 -- name: container_points
--- The values of one metric of a container.
-SELECT at, (to_jsonb(m) ->> :metric::text)::double precision AS value
+-- The values of one metric of a container, the mean of every five minutes.
+SELECT date_bin('5 minutes', at, '2000-01-01 00:00:00+00') AS at,
+       avg((to_jsonb(m) ->> :metric::text)::double precision) AS value
 FROM container_metrics AS m
 WHERE engine = :host AND name = :subject AND at BETWEEN :start AND :end
-ORDER BY at;
+GROUP BY 1
+ORDER BY 1;
 
 -- name: site_points
--- The latencies of a site.
+-- The latencies of a site. A check that failed has none.
 SELECT checked_at AS at, CASE WHEN ok THEN latency_ms END AS value
 FROM site_checks
 WHERE site = :subject AND checked_at BETWEEN :start AND :end
