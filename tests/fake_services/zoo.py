@@ -61,6 +61,7 @@ class Zoo:
         self.mistakes: list[BaseException] = []
         self.ports: dict[str, int] = {}
         self._held: list[socket.socket] = []
+        self._servers: list[asyncio.Server | asyncio.BaseTransport] = []
         self.root = issue("Zoo Authority", authority=True, ends=timedelta(days=900))
         self.ca_file = directory / "authority.pem"
         self.ca_file.write_bytes(self.root.pem)
@@ -108,6 +109,7 @@ class Zoo:
         await self._serve("banner", _greets)
         loop = asyncio.get_running_loop()
         names, _ = await loop.create_datagram_endpoint(_Names, local_addr=(HOST, 0))
+        self._servers.append(names)
         self.ports["names"] = names.get_extra_info("sockname")[1]
         self.ports["refused"] = _free_port()
         self.ports["full"] = self._full()
@@ -128,6 +130,7 @@ class Zoo:
         server = await asyncio.start_server(
             handle, host, port, ssl=context, ssl_shutdown_timeout=None if context is None else 0.2
         )
+        self._servers.append(server)
         self.ports[name] = server.sockets[0].getsockname()[1]
 
     async def _http(self, reader: asyncio.StreamReader, writer: Writer) -> None:
@@ -225,6 +228,11 @@ class Zoo:
         error = context.get("exception")
         if error is not None and not isinstance(error, OSError | EOFError):
             self.mistakes.append(error)
+
+    def stop(self) -> None:
+        """In the loop's thread: take no more visitors."""
+        for server in self._servers:
+            server.close()
 
     def close(self) -> None:
         for held in self._held:
@@ -376,6 +384,7 @@ def running(directory: Path) -> Iterator[Zoo]:
     finally:
 
         async def leave() -> None:
+            zoo.stop()
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()

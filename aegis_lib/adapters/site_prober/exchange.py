@@ -31,6 +31,13 @@ _PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECT_WORDS = 120
 
 
+class _Lent(socket.socket):
+    """A socket of which pycurl takes a copy: this one is closed as soon as nobody holds it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Exchange:
     """`begin()` gives the transfer to run, `end()` takes how it went and gives the next one, or None."""
 
@@ -133,7 +140,7 @@ class Exchange:
         if not self.site.allow_private_addresses and (what := inner(there)):
             self._refused = f"{self.host} leads to {there}, {what}"
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        return _Lent(family, kind, protocol)
 
     def _take(self, chunk: bytes) -> int | None:
         self._size += len(chunk)
@@ -171,7 +178,7 @@ class Exchange:
     def _follow(self, curl: pycurl.Curl, status: int, target: str) -> pycurl.Curl | None:
         self._visited.append(self._url)
         if len(self._visited) > self.site.max_redirects:
-            circle = "in a circle" if target in self._visited else "and on"
+            circle = "in a circle" if target in self._visited else "on and on"
             way = " to ".join(one[:_MOST_REDIRECT_WORDS] for one in [*self._visited[-2:], target])
             words = f"it redirects {circle}, more than {self.site.max_redirects} times: {way}"
             self._finish(curl, Failure(kind=FailureKind.REDIRECTS, words=words), status)

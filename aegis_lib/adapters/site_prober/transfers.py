@@ -6,6 +6,7 @@ must not serve another, whose addresses were never looked at.
 
 from __future__ import annotations
 
+import resource
 import selectors
 import time
 from collections import Counter, deque
@@ -24,8 +25,15 @@ _WANTED = {
     pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
 }
 _LONGEST_WAIT_SECONDS = 1.0
+_OTHER_FILES = 124
 _BURST = 8
 """So many are begun before those that run are looked at again: a long pause would count as their latency."""
+
+
+def _room() -> int:
+    """How many connections the limit of open files leaves room for, idle ones beside those in use."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 100_000 if soft == resource.RLIM_INFINITY else max(8, (soft - _OTHER_FILES) // 3)
 
 
 class _Pool:
@@ -97,7 +105,8 @@ class Transfers:
         """What each saw, as soon as it is there. After `seconds` no more are begun."""
         with ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            shared, inner = (_Pool(selector, self.concurrency * 2) for _ in range(2))
+            self.concurrency = min(self.concurrency, _room())
+            shared, inner = (_Pool(selector, self.concurrency) for _ in range(2))
             stack.callback(shared.close)
             stack.callback(inner.close)
             yield from self._run(deque(exchanges), selector, shared, inner, time.monotonic() + seconds)

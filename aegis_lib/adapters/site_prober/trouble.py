@@ -89,9 +89,9 @@ def _late(curl: pycurl.Curl, limit_seconds: float) -> str:
         return f"the TLS handshake did not end {limit}"
     if not curl.getinfo(pycurl.HEADER_SIZE):
         return f"connected, but no answer {limit}"
-    if not curl.getinfo(pycurl.SIZE_DOWNLOAD):
+    if not curl.getinfo(pycurl.SIZE_DOWNLOAD_T):
         return f"the head of the answer did not end {limit}"
-    return f"the answer did not end {limit}: {curl.getinfo(pycurl.SIZE_DOWNLOAD):.0f} bytes came"
+    return f"the answer did not end {limit}: {curl.getinfo(pycurl.SIZE_DOWNLOAD_T)} bytes came"
 
 
 def _unconnected(number: int, host: str, port: int) -> str:
