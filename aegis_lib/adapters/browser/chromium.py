@@ -27,7 +27,7 @@ from aegis_lib.settings import BrowserSettings
 SYSTEM = "browser"
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 _START_MS = 30_000
-_CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 30.0
 _HEAP_MEGABYTES = 512
 ARGUMENTS = (
     "--disable-quic",
@@ -46,7 +46,7 @@ ARGUMENTS = (
 )
 _NOT_A_BROWSER = re.compile(
     r"Unexpected token|not valid JSON|Unexpected status|Unexpected server response|"
-    r"\b(400 Bad|401|403|404 |405|426)|Protocol error|Invalid URL"
+    r"WebSocket error: \S+ \d{3}\b|Protocol error|Invalid URL"
 )
 _OTHER_VERSION = re.compile(r"version mismatch|different version|\b428\b", re.IGNORECASE)
 log = get_logger(__name__)

@@ -9,6 +9,7 @@ that only the browser's machine may use. It must not look into what passes.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Collection
 from contextlib import suppress
@@ -76,6 +77,8 @@ class Gate:
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         peer = writer.get_extra_info("peername")[0]
+        if peer not in self._peers:
+            self.problem = f"a connection from {peer}, which is not the browser, was refused"
         if task is None or peer not in self._peers or len(self._connections) >= MOST_CONNECTIONS:
             writer.close()
             return
@@ -121,7 +124,7 @@ class Gate:
             except TimeoutError:
                 problem = _Denied(_UNREACHABLE, f"{host} port {port} did not answer")
             except OSError as error:
-                said = (error.strerror or type(error).__name__).lower()
+                said = os.strerror(error.errno).lower() if error.errno else type(error).__name__
                 problem = _Denied(_REFUSED, f"{host} port {port}: {said}")
         raise problem
 

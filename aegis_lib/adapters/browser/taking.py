@@ -73,6 +73,8 @@ async def _taken(context: BrowserContext, subject: Subject, stage: _Stage) -> Sh
     page = await context.new_page()
     context.on("page", _close)  # a window that the page opens
     page.on("dialog", _dismiss)
+    crashed = asyncio.Event()
+    page.on("crash", lambda _: crashed.set())
     page.set_default_timeout(0)  # the time of everything together is bounded above
     answer = await page.goto(subject.url, wait_until=rules.wait_until)
     if rules.wait_for is not None:
@@ -83,7 +85,8 @@ async def _taken(context: BrowserContext, subject: Subject, stage: _Stage) -> Sh
         stage.name = "scrolling through the page"
         await page.evaluate(_SCROLL, rules.max_height)
     stage.name = "letting it settle"
-    await asyncio.sleep(rules.settle_ms / 1000)
+    if await _happens(crashed, rules.settle_ms / 1000):
+        raise _Unusable("the page crashed")
     stage.name = "hiding what is not wanted"
     for selector in rules.hide_selectors:
         await _located(page, "hide_selectors", selector)
@@ -123,6 +126,14 @@ async def _image(page: Page, rules: PictureRules) -> bytes:
         style=style,
         timeout=0,
     )
+
+
+async def _happens(event: asyncio.Event, within_seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(within_seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 async def _close(page: Page) -> None:
