@@ -34,6 +34,7 @@ from aegis_lib.memory.model import MemoryConfig
 from aegis_lib.metrics.model import MetricsConfig
 from aegis_lib.outcome import Frozen
 from aegis_lib.pictures.model import PicturesConfig
+from aegis_lib.retention.model import RetentionConfig
 from aegis_lib.settings import InstallationSettings
 from aegis_lib.sites.model import SitesConfig
 from aegis_lib.status_page.model import StatusPageConfig
@@ -60,6 +61,7 @@ class AegisConfig(Frozen):
     pictures: PicturesConfig = Field(default_factory=PicturesConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
 
 
 def load(settings: InstallationSettings | None = None) -> AegisConfig:
@@ -154,11 +156,15 @@ def _hint(place: Place) -> str:
     """What the writer of an unknown key may have meant."""
     known = _known_keys(place[:-1])
     near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    if near:
+    sections = [
+        section
+        for section, field in AegisConfig.model_fields.items()
+        if place[-1] in getattr(field.annotation, "model_fields", {})
+    ]
+    if near and not (sections and len(place) == 1):  # at the top, a key of a section is no misspelt section
         return f"Did you mean {near[0]!r}?"
-    for section, field in AegisConfig.model_fields.items():
-        if place[-1] in getattr(field.annotation, "model_fields", {}):
-            return f"It belongs to the section {section!r}."
+    if sections:
+        return f"It belongs to the section {sections[0]!r}."
     return f"Known keys: {', '.join(known)}."
 
 

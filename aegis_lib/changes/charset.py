@@ -17,6 +17,7 @@ _IN_PAGE = re.compile(
     re.IGNORECASE,
 )
 # A page that calls itself Latin-1 means what browsers read: its superset.
+_NO_CHARSETS = {"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"}
 _MEANT = {"iso8859-1": "cp1252", "ascii": "cp1252"}
 
 
@@ -48,7 +49,6 @@ def _letters(name: str) -> str:
         LookupError: there is none.
     """
     found = codecs.lookup(name)
-    if not getattr(found, "_is_text_encoding", True) or found.name in {"idna", "punycode", "unicode_escape",
-                                                                      "raw_unicode_escape", "undefined"}:  # fmt: skip
+    if not getattr(found, "_is_text_encoding", True) or found.name in _NO_CHARSETS:
         raise LookupError(name)
     return _MEANT.get(found.name, found.name)

@@ -1,8 +1,8 @@
 """The content of a page as lines of text: what a reader would call its text, in the order of the page.
 
-The page is a stranger's. It is parsed as a stream, without a tree: memory is that of its text, an element costs
-the same wherever it stands, no entity of the page's own is known and nothing is fetched. It must not decide what
-is noise inside a line (`noise.py`) nor compare.
+The page is a stranger's. It is parsed as a stream, without a tree: memory is that of its text, an element
+costs the same wherever it stands, no entity of the page's own is known and nothing is fetched. It must not
+decide what is noise inside a line (`noise.py`) nor compare.
 """
 
 from __future__ import annotations

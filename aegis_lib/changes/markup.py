@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 LONGEST_TAG = 2_000
 SKIPPED = frozenset({
-    "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "embed", "canvas", "audio",
-    "video", "map", "textarea", "datalist", "dialog", "link", "meta", "base",
+    "script", "style", "noscript", "template", "svg", "math", "iframe", "object", "embed", "canvas",
+    "audio", "video", "map", "textarea", "datalist", "dialog", "link", "meta", "base",
 })  # fmt: skip
 AROUND = frozenset({"nav", "footer", "aside", "header"})
 _AROUND_ROLES = frozenset(
@@ -16,30 +16,36 @@ _AROUND_ROLES = frozenset(
 )
 _NEVER_ROLES = frozenset({"dialog", "alertdialog", "tooltip", "progressbar", "timer"})
 BLOCKS = frozenset({
-    "address", "article", "aside", "blockquote", "body", "br", "button", "caption", "dd", "details", "div", "dl", "dt",
-    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr",
-    "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "select", "summary", "table", "tbody",
-    "tfoot", "thead", "tr", "ul", "html", "label",
+    "address", "article", "aside", "blockquote", "body", "br", "button", "caption", "dd", "details",
+    "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5",
+    "h6", "header", "hr", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "select",
+    "summary", "table", "tbody", "tfoot", "thead", "tr", "ul", "html", "label",
 })  # fmt: skip
 CELLS = frozenset({"td", "th"})
 HEADINGS = frozenset({
-    "h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "p", "div", "span", "small", "em", "i", "label", "cite",
-    "figcaption", "legend", "summary",
+    "h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "p", "div", "span", "small", "em", "i", "label",
+    "cite", "figcaption", "legend", "summary",
 })  # fmt: skip
 WHOLES = frozenset({"html", "body", "main", "article", "table", "tbody"})
 """Never left out because of something inside."""
 
 _ADVERT_NAME = re.compile(
-    r"(?:ads?|advert(?:s|isements?|ising|orial)?|adsense|adsbygoogle|ad-?(?:slot|unit|container|wrapper|box|banner|"
-    r"block|break|placement|holder|frame|area|label|space|zone)s?(?:-.{0,40})?|(?:top|side|bottom|left|right|inline|"
-    r"banner|google|native|display|text|sticky|header|footer|sidebar|mid|in-?article|dfp|gpt)-?ads?(?:-.{0,40})?|"
+    r"(?:ads?|advert(?:s|isements?|ising|orial)?|adsense|adsbygoogle|ad-?(?:slot|unit|container|wrapper|box|"
+    r"banner|"
+    r"block|break|placement|holder|frame|area|label|space|zone)s?(?:-.{0,40})?|(?:top|side|bottom|left|right|"
+    r"inline|"
+    r"banner|google|native|display|text|sticky|header|footer|sidebar|mid|in-?article|dfp|"
+    r"gpt)-?ads?(?:-.{0,40})?|"
     r"ads?-\d{1,20}|sponsor(?:ed|s|ship)?(?:-.{0,40})?|promoted(?:-.{0,40})?|taboola(?:-.{0,40})?|"
     r"outbrain(?:-.{0,40})?|div-gpt-ad.{0,60}|google-ads.{0,60}|"
-    r"(?:cookies?|consent|gdpr|privacy)-?(?:banner|notice|consent|bar|popup|policy-banner|message|wall|overlay)?"
+    r"(?:cookies?|consent|gdpr|privacy)-?(?:banner|notice|consent|bar|popup|policy-banner|message|wall|"
+    r"overlay)?"
     r"(?:-.{0,20})?|newsletter(?:-.{0,40})?|subscribe-?(?:box|form|banner|popup)|"
     r"(?:social|share|sharing)-?(?:buttons?|bar|links?|icons?|tools?|media|widget|box|list)|social|sharing|"
-    r"(?:related|recommend(?:ed|ations?)|suggested|similar|popular|trending|more|read-next|also-(?:like|bought|viewed)|"
-    r"you-may-(?:also-)?like)-?(?:posts?|articles?|products?|items?|stories|links?|content|news|reading|videos?|list)"
+    r"(?:related|recommend(?:ed|ations?)|suggested|similar|popular|trending|more|read-next|also-(?:like|"
+    r"bought|viewed)|"
+    r"you-may-(?:also-)?like)-?(?:posts?|articles?|products?|items?|stories|links?|content|news|reading|"
+    r"videos?|list)"
     r"|related|recommendations|recently-viewed(?:-.{0,20})?|breadcrumbs?|pagination|skip-?(?:link|nav)"
     r"|testimonial-?(?:carousel|rotator|slider)|quote-of-the-day)",
     re.IGNORECASE,
@@ -50,10 +56,14 @@ _ADVERT_LABEL = re.compile(
     re.IGNORECASE,
 )
 _ELSEWHERE = re.compile(
-    r"(?:(?:people|customers|readers|others) (?:who|also) .{0,60}|you (?:may|might|could) (?:also )?(?:like|enjoy).{0,30}|"
-    r"(?:related|recommended|suggested|similar|popular|trending|most (?:read|popular|viewed)|recently viewed|more)"
-    r"(?: (?:from|on|in|for|by|now|today|this week|to read|posts?|articles?|products?|items?|stories|links?|news|"
-    r"reading|topics?).{0,40})?|read (?:next|more)|see also|don't miss|what to read next|follow us.{0,20}|share this.{0,20})"
+    r"(?:(?:people|customers|readers|others) (?:who|also) .{0,60}|you (?:may|might|could) (?:also )?(?:like|"
+    r"enjoy).{0,30}|"
+    r"(?:related|recommended|suggested|similar|popular|trending|most (?:read|popular|viewed)|recently viewed|"
+    r"more)"
+    r"(?: (?:from|on|in|for|by|now|today|this week|to read|posts?|articles?|products?|items?|stories|links?|"
+    r"news|"
+    r"reading|topics?).{0,40})?|read (?:next|more)|see also|don't miss|what to read next|follow us.{0,20}|"
+    r"share this.{0,20})"
     r"[:.]?",
     re.IGNORECASE,
 )
@@ -62,8 +72,9 @@ _HIDES = re.compile(
     re.IGNORECASE,
 )
 
-# Comments and what is never text go before the parser sees it; a tag longer than any real one keeps its name only.
-# Each alternative ends at the end of the page where its end is missing, so that no place is looked at twice.
+# Comments and what is never text go before the parser sees it; a tag longer than any real one keeps its name
+# only. Each alternative ends at the end of the page where its end is missing, so that no place is looked at
+# twice.
 _BEFORE_PARSING = re.compile(
     r"""<!--(?:-?>|.*?(?:--!?>|\Z))
     |<(?P<raw>script|style|noscript|template|iframe|textarea|svg|xmp|noembed|noframes)\b[^>]*+(?:>|\Z).*?(?:</(?P=raw)\b[^>]*+(?:>|\Z)|\Z)
@@ -73,7 +84,7 @@ _BEFORE_PARSING = re.compile(
 
 
 def prepared(html: str) -> str:
-    """The page without comments, scripts and the attributes of tags longer than `LONGEST_TAG`; linear time."""
+    """The page without comments, scripts and the attributes of tags beyond `LONGEST_TAG`; linear time."""
     return _BEFORE_PARSING.sub(_kept, html.replace("\0", ""))
 
 

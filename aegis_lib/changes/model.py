@@ -30,8 +30,8 @@ class Noise(StrEnum):
 class ContentRules(Frozen):
     """What is watched on a page: the key `content` of a site in aegis.yaml.
 
-    Patterns are RE2 (https://github.com/google/re2/wiki/Syntax), whose time grows with the length of the page and
-    no faster, whatever the pattern.
+    Patterns are RE2 (https://github.com/google/re2/wiki/Syntax), whose time grows with the length of the page
+    and no faster, whatever the pattern.
     """
 
     watch: bool = Field(default=False, description="Whether changes of what the page says are watched.")
@@ -61,7 +61,7 @@ class ContentRules(Frozen):
         default=0,
         ge=0,
         le=1,
-        description="Changes of less than this share of the text (0 to 1) are not told; 0 tells every change.",
+        description="Changes of less than this share of the text (0 to 1) are not told; 0 tells all.",
     )
 
     @field_validator("selector", "ignore_selectors")
@@ -99,9 +99,9 @@ class Topic(StrEnum):
 class PageText(Frozen):
     """The content of a page at one time: its title, and its lines in order, noise and all.
 
-    `digest` is over what is left without the noise: two readings with one digest say the same. `made_with` names
-    the way it was read: readings of two ways are not compared. `found` is false when nothing fitted the selector.
-    `cut` says that the page was too long and its end was left out.
+    `digest` is over what is left without the noise: two readings with one digest say the same. `made_with`
+    names the way it was read: readings of two ways are not compared. `found` is false when nothing fitted the
+    selector. `cut` says that the page was too long and its end was left out.
     """
 
     title: str = ""
@@ -122,7 +122,7 @@ class PageText(Frozen):
 
     @classmethod
     def from_stored(cls, text: str) -> PageText | None:
-        """A reading of before; None when the text is none of this version, so that the next one starts anew."""
+        """A reading of before; None when the text is none of this version: then the next one starts anew."""
         from pydantic import ValidationError
 
         try:

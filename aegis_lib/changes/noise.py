@@ -1,8 +1,9 @@
 """Takes from a line what changes by itself, so that two lines which say the same become equal.
 
-The rules are about words around numbers: `12 people are viewing` is noise, `12 left in stock` is not; `updated 12
-May` is noise, `doors open 12 May` is not. Every pattern of ours has bounded repetitions and no line is long; those
-of a user run under RE2. So no page can make them slow. Must not change a price, an amount or a bare date.
+The rules are about words around numbers: `12 people are viewing` is noise, `12 left in stock` is not;
+`updated 12 May` is noise, `doors open 12 May` is not. Every pattern of ours has bounded repetitions and no
+line is long; those of a user run under RE2. So no page can make them slow. Must not change a price, an amount
+or a bare date.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ GAP = "\u2026"
 
 _NUMBER = r"\d[\d.,'\u00a0\u202f]{0,14}(?:\s?[kKmM]\b)?\+?"
 _MONTH = (
-    r"(?:Jan|Feb|Mar|M\u00e4r|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez|janv|f\u00e9vr|mars|avr|juin|juil|"
+    r"(?:Jan|Feb|Mar|M\u00e4r|Apr|May|Mai|Jun|Jul|Aug|Sep|Oct|Okt|Nov|Dec|Dez|janv|f\u00e9vr|mars|avr|juin|"
+    r"juil|"
     r"ao\u00fbt|ene|abr|ago|dic)[a-z\u00e9\u00fb]{0,7}\.?"
 )
 _WEEKDAY = (
-    r"(?:(?:Mon|Tues?|Wednes|Wed|Thurs?|Fri|Satur|Sat|Sun)(?:day)?|Montag|Dienstag|Mittwoch|Donnerstag|Freitag|"
+    r"(?:(?:Mon|Tues?|Wednes|Wed|Thurs?|Fri|Satur|Sat|Sun)(?:day)?|Montag|Dienstag|Mittwoch|Donnerstag|"
+    r"Freitag|"
     r"Samstag|Sonntag|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche)"
 )
 _DATE = (
-    rf"(?:(?:{_WEEKDAY},? {{1,3}})?(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{2,4}}|"
-    rf"\d{{1,2}}(?:st|nd|rd|th|\.)? (?:de )?{_MONTH}(?:,? (?:de )?\d{{4}})?|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?"
+    rf"(?:(?:{_WEEKDAY},? {{1,3}})?(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}|"
+    rf"\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{2,4}}|"
+    rf"\d{{1,2}}(?:st|nd|rd|th|\.)? (?:de )?{_MONTH}(?:,? (?:de )?\d{{4}})?|{_MONTH} \d{{1,2}}(?:st|nd|rd|"
+    rf"th)?"
     rf"(?:,? \d{{4}})?))"
 )
 _ZONE = r"(?: ?(?:[AaPp]\.?[Mm]\b\.?|Uhr|UTC|GMT|CES?T|[ECMP][SD]T|Z\b|[+-]\d{2}:?\d{2}))"
@@ -38,29 +43,36 @@ _EXACT = rf"\d{{1,2}}:\d{{2}}:\d{{2}}(?:[.,]\d{{1,9}})?{_ZONE}{{0,2}}"
 _JOINT = r"(?:[ ,T]{1,3}|,? at |,? um | \u00e0 | a las )"
 _MOMENT = rf"(?:{_DATE}(?:{_JOINT}{_CLOCK})?|{_CLOCK}(?:{_JOINT}{_DATE})?|today|yesterday|now)"
 _SPAN = (
-    r"(?:sec(?:ond)?|min(?:ute)?|hour|hr|day|week|month|year|Sekunde|Minute|Stunde|Tag|Woche|Monat|Jahr|seconde|heure|"
+    r"(?:sec(?:ond)?|min(?:ute)?|hour|hr|day|week|month|year|Sekunde|Minute|Stunde|Tag|Woche|Monat|Jahr|"
+    r"seconde|heure|"
     r"jour|semaine|mois|an|segundo|minuto|hora|d\u00eda|mes|a\u00f1o)(?:s|n|en|es|e)?"
 )
 _AMOUNT = r"(?:\d{1,4}|an?|one|a few|few|several|einer?|einem|une?|una?)"
 _ABOUT_TIME = (
-    r"(?:last (?:updated?|modified|changed|checked|refreshed|seen|edited)|updated|modified|generated|refreshed|"
-    r"rendered|retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|time|today is|"
-    r"it is now|now|posted|published|printed|accessed|next (?:check|update|refresh|sync|scan|poll|reload)|zuletzt aktualisiert|aktualisiert|stand|ge\u00e4ndert|"
+    r"(?:last (?:updated?|modified|changed|checked|refreshed|seen|edited)|updated|modified|generated|"
+    r"refreshed|"
+    r"rendered|retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|time|"
+    r"today is|"
+    r"it is now|now|posted|published|printed|accessed|next (?:check|update|refresh|sync|scan|poll|reload)|"
+    r"zuletzt aktualisiert|aktualisiert|stand|ge\u00e4ndert|"
     r"mis \u00e0 jour|actualizado|\u00faltima actualizaci\u00f3n)"
 )
 _COUNTED = (
-    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|viewers?|hits|impressions|likes?|"
+    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|viewers?|hits|impressions|"
+    r"likes?|"
     r"dislikes?|shares?|retweets?|reposts?|comments?|repl(?:y|ies)|reactions?|upvotes?|downvotes?|votes?|"
     r"followers?|subscribers?|members? online|users? online|guests? online|online(?: now)?|downloads?|plays|"
     r"listens|stars?|forks?|watchers|ratings?|reviews?|bookmarks?|claps|sold|Aufrufe|Besucher|Kommentare?|"
     r"Bewertungen|vues|visiteurs|commentaires|avis|visitas|comentarios)"
 )
 _COUNTED_LABEL = (
-    r"(?:(?:page ?|total |unique )?(?:views|visits|visitors|readers|viewers|hits|likes|shares|comments|replies|"
-    r"reactions|followers|subscribers|downloads|users online|members online|online|reviews|ratings)|"
+    r"(?:(?:page ?|total |unique )?(?:views|visits|visitors|readers|viewers|hits|likes|shares|comments|"
+    r"replies|reactions|followers|subscribers|downloads|users online|members online|online|reviews|ratings)|"
     r"visitor (?:no|number)|Aufrufe|Besucher|Kommentare|vues|visitas)"
 )
-_COUNTED_DONE = r"(?:viewed|downloaded|read|shared|played|watched|visited|used|liked|seen|opened|clicked|installed|cited|cooked)"
+_COUNTED_DONE = (
+    r"(?:viewed|downloaded|read|shared|played|watched|visited|used|liked|seen|opened|clicked|installed|cited)"
+)
 _PEOPLE = (
     r"(?:people|persons?|users?|shoppers|customers|others?|guests|visitors|travell?ers)(?: (?:are|is|have|just))?"
     r"(?: (?:also|currently|now|recently))? (?:viewing|watching|looking|browsing|online|reading|here|viewed|"
@@ -68,7 +80,8 @@ _PEOPLE = (
 )
 _ID_LABEL = (
     r"(?:(?:request|session|trace|correlation|transaction|incident|ray|visitor|build|page|error|reference|"
-    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|nonce|csrf(?:[ _-]?token)?|token|"
+    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|nonce|csrf(?:[ _-]?token)?|"
+    r"token|"
     r"etag|checksum|sha256|sha1|md5|build|revision|commit|ref)"
 )
 
@@ -78,7 +91,8 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", _LOOSE),
         re.compile(rf"(?<=\b)({_ID_LABEL}) ?[:=#]? ?(?=[\w/+.-]{{0,80}}\d)[\w/+.=-]{{4,128}}", _LOOSE),
         re.compile(
-            r"\b((?:served|rendered|hosted|generated|delivered|answered) (?:by|on|from|at)|node|pod|instance) "
+            r"\b((?:served|rendered|hosted|generated|delivered|answered) (?:by|on|from|at)|node|pod|"
+            r"instance) "
             r"(?=[\w.-]{0,80}\d)[\w.-]{3,80}", _LOOSE
         ),
         re.compile(r"(?<=[\w][-_])(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{8,64}\b"),
@@ -92,10 +106,14 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
     Noise.TIMES: (
         re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?"),
         re.compile(rf"(?:{_DATE}{_JOINT})?{_EXACT}(?:{_JOINT}{_DATE})?", _LOOSE),
-        re.compile(rf"\b({_ABOUT_TIME})(?: (?:on|at|am|um|le|el|vom|the|is|it))?[ :]{{1,3}}{_MOMENT}", _LOOSE),
+        re.compile(
+            rf"\b({_ABOUT_TIME})(?: (?:on|at|am|um|le|el|vom|the|is|it))?[ :]{{1,3}}{_MOMENT}", _LOOSE
+        ),
         re.compile(rf"\b({_ABOUT_TIME})[ :]{{1,3}}(?:about |over |vor |il y a |hace )?{_AMOUNT} {_SPAN}"
-                   r"(?: ago)?", _LOOSE),  # fmt: skip
-        re.compile(rf"\b(?:about |over |almost |less than )?{_AMOUNT} {_SPAN}(?: and {_AMOUNT} {_SPAN})? ago\b", _LOOSE),
+                   r"(?: ago)?", _LOOSE),
+        re.compile(
+            rf"\b(?:about |over |almost |less than )?{_AMOUNT} {_SPAN}(?: and {_AMOUNT} {_SPAN})? ago\b", _LOOSE
+        ),
         re.compile(r"\b\d{1,4} ?(?:s|m|min|mins|h|hrs?|d|w|mo|y) ago\b", _LOOSE),
         re.compile(rf"\b(?:vor|il y a|hace) {_AMOUNT} {_SPAN}", _LOOSE),
         re.compile(r"\b(?:just now|moments? ago|gerade eben|\u00e0 l'instant)\b", _LOOSE),
@@ -106,18 +124,25 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
             _LOOSE,
         ),
         re.compile(rf"\b\d{{1,4}} {_SPAN} (?:left|remaining|to go)\b", _LOOSE),
-        re.compile(r"((?:\u00a9|\(c\)|\bcopyright)(?: copyright)?) ?(?:\u00a9 ?)?\d{4}(?: ?[-\u2013] ?\d{4})?", _LOOSE),
+        re.compile(
+            r"((?:\u00a9|\(c\)|\bcopyright)(?: copyright)?) ?(?:\u00a9 ?)?\d{4}(?: ?[-\u2013] ?\d{4})?", _LOOSE
+        ),
         re.compile(r"(?<=\d{4})( ?[-\u2013] ?)\d{4}(?= ?\u00a9)", _LOOSE),
-        re.compile(rf"(?m)^(?:{_WEEKDAY},? {_DATE}|{_DATE}{_JOINT}{_CLOCK}|{_DATE}|\d{{1,2}}:\d{{2}}{_ZONE}{{1,2}})$", _LOOSE),
+        re.compile(
+            rf"(?m)^(?:(?:{_WEEKDAY},? )?{_DATE}(?:{_JOINT}{_CLOCK})?|\d{{1,2}}:\d{{2}}{_ZONE}{{1,2}})$", _LOOSE
+        ),
     ),
     Noise.COUNTERS: (
         re.compile(r"(?m)^\(\d{1,6}\+?\) "),
         re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left))", _LOOSE),
         re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} (?:other )?({_PEOPLE})", _LOOSE),
         re.compile(rf"\b({_COUNTED_DONE}) {_NUMBER} (?:times|x)\b", _LOOSE),
-        re.compile(rf"\b({_COUNTED_LABEL})(?: (?:today|now|so far|this week))?[ :(]{{1,3}}{_NUMBER}\)?", _LOOSE),
         re.compile(
-            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|queries)"
+            rf"\b({_COUNTED_LABEL})(?: (?:today|now|so far|this week))?[ :(]{{1,3}}{_NUMBER}\)?", _LOOSE
+        ),
+        re.compile(
+            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|"
+            r"queries)"
             r"(?: (?:page|in|time|by|load|took|results)){0,3}:?) "
             r"\d{1,6}(?:[.,]\d{1,9})? ?(?:s|ms|sec|secs|seconds?|milliseconds?|\u00b5s)\b",
             _LOOSE,

@@ -18,18 +18,21 @@ from aegis_lib.changes.model import Change, ContentRules, PageText, Topic
 from aegis_lib.errors import NotConfigured
 
 _WAY = "1"
-"""Counted up whenever pages are read another way: then the next reading starts anew and nobody is told nonsense."""
+"""Counted up whenever pages are read another way: then the next reading starts anew, without a change."""
 
 _QUOTED = 80
 _AMOUNT = r"\d{1,3}(?:[.,' \u00a0\u202f]\d{3}){1,4}(?:[.,]\d{1,2})?|\d{1,9}(?:[.,]\d{1,2})?"
 _PRICE = re.compile(
-    rf"(?:[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|BRL|INR|US\$|A\$|C\$|R\$)) ?(?:{_AMOUNT})"
-    rf"|(?:{_AMOUNT}) ?(?:[\u20ac\u00a3$\u20bd]|(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|kr|z\u0142|K\u010d)\b)"
+    rf"(?:[$\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9]|\b(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|BRL|"
+    rf"INR|US\$|A\$|C\$|R\$)) ?(?:{_AMOUNT})"
+    rf"|(?:{_AMOUNT}) ?(?:[\u20ac\u00a3$\u20bd]|(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|CZK|kr|"
+    rf"z\u0142|K\u010d)\b)"
 )
 _AVAILABILITY = re.compile(
     r"\b(?:(?:in|out of) ?stock|sold ?out|(?:un)?available|back ?order(?:ed)?|pre-?order|discontinued|"
     r"\d{1,6} (?:left|in stock|available|remaining)|add to (?:cart|basket|bag)|notify me|coming soon|"
-    r"temporarily|ships? (?:in|within|from)|delivery (?:in|by)|lieferbar|ausverkauft|verf\u00fcgbar|\u00e9puis\u00e9|"
+    r"temporarily|ships? (?:in|within|from)|delivery (?:in|by)|lieferbar|ausverkauft|verf\u00fcgbar|"
+    r"\u00e9puis\u00e9|"
     r"disponible|agotado|en stock|rupture)\b",
     re.IGNORECASE,
 )

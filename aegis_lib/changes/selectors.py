@@ -1,8 +1,8 @@
 """CSS selectors that are decided while a page goes by, element after element. Knows no page and no parser.
 
-Names, `#id`, `.class`, `[attribute]` with `=`, `~=`, `^=`, `$=`, `*=`, one inside another (a blank) or directly
-inside another (`>`), several with commas. What needs to look back or ahead (`:nth-child`, `+`, `~`, `:has`) is
-refused: then an element costs the same however deep the page is, which a stranger's page decides.
+Names, `#id`, `.class`, `[attribute]` with `=`, `~=`, `^=`, `$=`, `*=`, one inside another (a blank) or
+directly inside another (`>`), several with commas. What needs to look back or ahead (`:nth-child`, `+`, `~`,
+`:has`) is refused: then an element costs the same however deep the page is, which a stranger's page decides.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Compound:
 
 @dataclass(frozen=True)
 class Selector:
-    """A selector list. Hand the state of the parent to `enter`; it gives the element's own, and whether it fits."""
+    """A selector list. `enter` makes, of the state of the parent, that of an element."""
 
     text: str
     chains: tuple[tuple[Compound, ...], ...]
@@ -147,6 +147,7 @@ def _holds(held: str | None, how: str, value: str) -> bool:
 
 def _refusal(text: str, rest: str) -> ValueError:
     return ValueError(
-        f"{text!r} cannot be read from {rest[:30]!r} on; understood are names, #id, .class, [attribute=value], "
+        f"{text!r} cannot be read from {rest[:30]!r} on; understood are names, #id, .class, "
+        f"[attribute=value], "
         "a blank, > and commas"
     )

@@ -33,6 +33,7 @@ from aegis_lib.db.memory import EpisodicMemory
 from aegis_lib.db.metrics import MetricStore
 from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.pictures import PictureStore
+from aegis_lib.db.retention import RetentionStore
 from aegis_lib.db.sites import SiteStore
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
@@ -125,6 +126,10 @@ class Database:
     @cached_property
     def sites(self) -> SiteStore:
         return SiteStore(Queries(self.connection, "sites"), self.partitions.ensure)
+
+    @cached_property
+    def retention(self) -> RetentionStore:
+        return RetentionStore(Queries(self.connection, "retention"), self.partitions)
 
     @cached_property
     def strikes(self) -> StrikeStore:

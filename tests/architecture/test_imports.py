@@ -45,6 +45,7 @@ AREAS = (
     "anomaly",
     "status_page",
     "sites",
+    "retention",
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
