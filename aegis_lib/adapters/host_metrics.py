@@ -104,7 +104,7 @@ class HostMeter:
         # In a container the machine's own filesystem shows as `/`, which belongs to no device.
         for point in ("/", *sorted(shortest.values(), key=len)):
             try:
-                device, usage = os.stat(point).st_dev, psutil.disk_usage(point)
+                device, usage = _device(point), psutil.disk_usage(point)
             except OSError:  # unmounted since it was listed, or not for us
                 continue
             if usage.total and device not in seen and len(found) < MOST_FILESYSTEMS:
@@ -139,6 +139,10 @@ class HostMeter:
             )
             for name in sorted(chosen)
         }
+
+
+def _device(point: str) -> int:
+    return os.stat(point).st_dev
 
 
 def _cpu() -> CpuTimes:

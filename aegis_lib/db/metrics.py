@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from aegis_lib.db.partitions import Partitions
 from aegis_lib.db.sql import Queries
-from aegis_lib.db.storable import storable_json, storable_text
+from aegis_lib.db.storable import storable_json
 from aegis_lib.logs import get_logger
 from aegis_lib.metrics.model import ContainerSample, EngineReading, HostReading, HostSample
 from aegis_lib.outcome import Frozen
 
 HOST_TABLE, CONTAINER_TABLE = "host_metrics", "container_metrics"
 T = TypeVar("T", bound=Frozen)
-_SAMPLES = TypeAdapter(list[ContainerSample])
 log = get_logger(__name__)
 
 
@@ -49,7 +48,7 @@ class MetricStore:
         self, before: EngineReading | None, now: EngineReading, samples: Sequence[ContainerSample]
     ) -> bool:
         """Keep the samples and the reading they were made of; False when another process was first."""
-        rows = storable_text(_SAMPLES.dump_json(list(samples)).decode())
+        rows = storable_json({"rows": [sample.model_dump() for sample in samples]})
         taken = before.taken_at if before else None
         return self._keep(
             f"engine:{now.engine}",
@@ -98,7 +97,7 @@ class MetricStore:
         said = {
             "source": source,
             "taken_at": now.taken_at,
-            "reading": storable_text(now.model_dump_json()),
+            "reading": storable_json(now.model_dump()),
         }
         with self._queries.transaction():
             if before is not None:

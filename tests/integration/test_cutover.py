@@ -79,7 +79,7 @@ def test_what_was_announced_is_what_an_upgrade_makes(existing: DatabaseSettings)
 
 OLD_METRICS = """
 CREATE TABLE container_metrics (
-    id serial PRIMARY KEY, container_name text NOT NULL, cpu_percent real, created_at timestamptz DEFAULT now()
+    id serial PRIMARY KEY, container_name text NOT NULL, cpu_percent real, created_at timestamptz
 );
 CREATE INDEX idx_container_metrics_name ON container_metrics (container_name);
 INSERT INTO container_metrics (container_name, cpu_percent) SELECT 'web', n FROM generate_series(1, 50) AS n;

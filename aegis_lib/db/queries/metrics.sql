@@ -35,7 +35,7 @@ INSERT INTO host_metrics (
 ) ON CONFLICT DO NOTHING;
 
 -- name: insert_containers!
--- The samples of one engine, given as a JSON list; one of the same container and moment changes nothing.
+-- The samples of one engine, given as `rows` of a JSON object; one of the same container and moment changes nothing.
 INSERT INTO container_metrics (
     engine, name, at, container_id, image, interval_seconds, cpu_cores, cpu_throttled_ratio, memory_bytes,
     memory_ratio, disk_read_bytes_per_second, disk_written_bytes_per_second,
@@ -44,7 +44,7 @@ INSERT INTO container_metrics (
 SELECT engine, name, at, container_id, image, interval_seconds, cpu_cores, cpu_throttled_ratio, memory_bytes,
     memory_ratio, disk_read_bytes_per_second, disk_written_bytes_per_second,
     network_received_bytes_per_second, network_sent_bytes_per_second, processes
-FROM json_to_recordset(:samples::json) AS one (
+FROM json_to_recordset(:samples::json -> 'rows') AS one (
     engine text, name text, at timestamptz, container_id text, image text, interval_seconds double precision,
     cpu_cores double precision, cpu_throttled_ratio double precision, memory_bytes bigint,
     memory_ratio double precision, disk_read_bytes_per_second double precision,
