@@ -27,6 +27,7 @@ from deployments.cli import (
     llm_commands,
     mail_commands,
     metrics_commands,
+    picture_commands,
     report_command,
     run_commands,
     scaffold_command,
@@ -93,6 +94,7 @@ for _part in (
     llm_commands.llm,
     mail_commands.mail,
     site_commands.sites,
+    picture_commands.pictures,
     metrics_commands.metrics,
     anomaly_commands.anomalies,
 ):

@@ -389,7 +389,7 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         child.wait()
 
 
-def test_a_browser_elsewhere_takes_the_same_pictures_by_the_same_rules(elsewhere: str, pages: Pages) -> None:
+def test_a_browser_elsewhere_takes_pictures_by_the_same_rules(elsewhere: str, pages: Pages) -> None:
     with cameras.connect(BrowserSettings(url=elsewhere), at_once=2) as opened:
         pages.asked.clear()
         wanted = [subject(pages, "/quiet"), subject(pages, "/busy-loop", timeout_seconds=2)]
