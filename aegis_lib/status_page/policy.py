@@ -302,17 +302,12 @@ def verdict(facts: Facts, shown: Sequence[Section], now: datetime) -> Verdict:
 
 
 def _sites_in_words(sites: int, down: int, unknown: int, troubled: int) -> tuple[Level, str]:
-    said = []
-    if down:
-        said.append(f"{down} of {_count(sites, 'site')} {'is' if down == 1 else 'are'} down")
-    if unknown:
-        said.append(f"{unknown} of {_count(sites, 'site')} not known")
-    if troubled:
-        said.append(f"{_count(troubled, 'site')} up with a problem")
-    if not said:
-        return Level.GOOD, "the one site is up" if sites == 1 else f"all {sites} sites are up"
-    level = Level.BAD if down else Level.SOME if troubled else Level.NONE
-    return level, ", ".join(said)
+    counts = ((down, "down"), (unknown, "not known"), (troubled, "up with a problem"))
+    said = [f"{n} of {sites} sites {'is' if n == 1 else 'are'} {how}" for n, how in counts if n]
+    level = Level.BAD if down else Level.SOME if troubled else Level.NONE if unknown else Level.GOOD
+    if sites == 1:
+        return level, f"the one site is {next((how for n, how in counts if n), 'up')}"
+    return level, ", ".join(said) or f"all {sites} sites are up"
 
 
 def _alerts_in_words(alerts: int, critical: int) -> tuple[Level, str]:

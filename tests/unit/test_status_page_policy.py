@@ -275,14 +275,14 @@ def facts(**known: object) -> Facts:
                 sites=Sites(now=(site("a", "down"), site("b", age=DAY))), alerts=(alert(Severity.CRITICAL),)
             ),
             Level.BAD,
-            "1 of 2 sites is down, 1 of 2 sites not known; 1 alert open, 1 of them critical.",
+            "1 of 2 sites is down, 1 of 2 sites is not known; 1 alert open, 1 of them critical.",
         ),
         (
             facts(sites=Sites(now=(site(),)), incidents=(incident(),)),
             Level.SOME,
-            "1 site up with a problem; no alert is open.",
+            "The one site is up with a problem; no alert is open.",
         ),
-        (facts(sites=Sites(now=(site(age=DAY),))), Level.NONE, "1 of 1 site not known; no alert is open."),
+        (facts(sites=Sites(now=(site(age=DAY),))), Level.NONE, "The one site is not known; no alert is open."),
         (
             facts(
                 containers=Containers(cases=(case_of("web"),)), alerts=(alert(Severity.WARNING, over=True),)
