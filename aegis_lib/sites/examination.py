@@ -55,7 +55,7 @@ class Examination:
         """Each site once it is sure. Those that were not reached within the time limit do not come."""
         waiting: Sequence[Watched] = sites
         unsure: dict[str, Finding] = {}
-        for attempt in range(1, self.config.attempts + 1):
+        for attempt in range(1, self.config.attempts + 1 if sites else 1):
             failing: dict[str, Finding] = {}
             for finding in self._attempt(waiting, attempt):
                 name = finding.watched.site.name

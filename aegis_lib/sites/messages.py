@@ -139,7 +139,7 @@ def report(
     checked: int, down: int, opened: Collection[str], closed: Collection[str], changes: int, unchecked: int
 ) -> str:
     """The sentence for the run."""
-    parts = [f"{checked} sites checked, {down} down"]
+    parts = [f"{checked} checked, {down} down"]
     parts += [f"began: {_listed(opened)}"] if opened else []
     parts += [f"over: {_listed(closed)}"] if closed else []
     parts += [f"{changes} changed"] if changes else []

@@ -6,6 +6,7 @@ Nothing here looks at a site or a clock, and nothing here decides.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -252,10 +253,8 @@ class SitesConfig(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [site.name for site in self.sites]
-        twice = (
-            sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-        )
+        counted = Counter(site.name for site in self.sites)
+        twice = sorted(name for name, count in counted.items() if count > 1)
         if twice:
             raise ValueError(f"the name {', '.join(twice)} stands there twice; each site has its own")
         if self.failures > self.of_checks:
