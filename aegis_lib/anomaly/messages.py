@@ -64,8 +64,10 @@ def over(group: Group) -> Message:
     if group.dismissed_at is not None:
         by = f" by {inline(group.dismissed_by, 100)}" if group.dismissed_by else ""
         text = f"Dismissed{by} after {lasted}: as much of it is no news."
+    elif group.last_at + STEP - group.opened_at >= policy.NEW_USUAL:
+        text = f"It has stayed so for {lasted} (since {iso(group.opened_at)}): this is the new usual."
     else:
-        text = f"As usual again, or the new usual, after {lasted} (since {iso(group.opened_at)})."
+        text = f"As usual again after {lasted} (since {iso(group.opened_at)})."
     return Message(
         title=plain(f"Over: {group.title}", 200),
         body=text,

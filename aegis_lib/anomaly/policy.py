@@ -13,6 +13,7 @@ from aegis_lib.anomaly.model import (
     Lesson,
     NewGroup,
     Placement,
+    Point,
     Series,
     Unusual,
 )
@@ -25,6 +26,8 @@ FIRST_LOOK = timedelta(days=14)
 MANY = 4
 """So many containers or sites at once on one host have one cause: the host itself."""
 EVERYTHING = "host"
+NEW_USUAL = timedelta(hours=6)
+"""What lasts so long is how it is now."""
 LESSON_MARGIN = 0.1
 """A lesson covers values so much beyond the one that was dismissed."""
 
@@ -89,10 +92,39 @@ def matters(series: Series, value: float, expected: float | None, config: Anomal
     """Whether the change is large enough to be of interest, however unusual it is."""
     if expected is None:
         return False
-    change, unit = abs(value - expected), series.measures.unit
-    smallest = config.smallest_changes.get(series.metric, SMALLEST_CHANGES.get(series.metric, _BY_UNIT[unit]))
-    share = 0.0 if unit is Unit.RATIO else SMALLEST_SHARE * abs(expected)
-    return change >= max(smallest, share)
+    share = 0.0 if series.measures.unit is Unit.RATIO else SMALLEST_SHARE * abs(expected)
+    return abs(value - expected) >= max(smallest_change(series, config), share)
+
+
+def smallest_change(series: Series, config: AnomalyConfig) -> float:
+    """The smallest change of interest, in the unit of the series."""
+    usual = SMALLEST_CHANGES.get(series.metric, _BY_UNIT[series.measures.unit])
+    return config.smallest_changes.get(series.metric, usual)
+
+
+def still(first: Unusual, point: Point, config: AnomalyConfig) -> Unusual | None:
+    """The point as more of what began with `first`: not back yet where it was usual then.
+
+    A detector soon knows what it sees again and again; people want to know when it is over. What lasts longer
+    than `NEW_USUAL` is no anomaly any more. None when the point is back, or that is so.
+    """
+    if first.expected is None or first.low is None or first.high is None:
+        return None
+    if not first.at < point.at < first.at + NEW_USUAL:
+        return None
+    outside = point.value > first.high if first.above else point.value < first.low
+    if not outside or not matters(first.series, point.value, first.expected, config):
+        return None
+    away = (point.value - first.expected) / ((first.value - first.expected) or 1.0)
+    return first.model_copy(
+        update={
+            "at": point.at,
+            "value": point.value,
+            "score": 0.0,
+            "deviation": first.deviation * away,
+            "opens": False,
+        }
+    )
 
 
 def covered(point: Unusual, lessons: Iterable[Lesson], now: datetime) -> bool:

@@ -14,7 +14,7 @@ from functools import partial
 
 from aegis_lib import clock, isolation
 from aegis_lib.anomaly import messages, policy
-from aegis_lib.anomaly.detection import USUAL, Detector, Parameters
+from aegis_lib.anomaly.detection import USUAL, Detector, Parameters, Score
 from aegis_lib.anomaly.model import (
     EVENT_TYPE,
     STEP,
@@ -47,6 +47,7 @@ LEASE = timedelta(seconds=240)
 BUDGET_WINDOW = timedelta(hours=24)
 FORGET_AFTER = timedelta(days=30)
 TIME_LIMIT_SECONDS = 150.0
+MOST_PROBLEMS = 20
 log = get_logger(__name__)
 
 
@@ -66,6 +67,9 @@ class _Scan:
     alerted: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     held: int = 0
+    begun: dict[str, Unusual] = field(default_factory=dict)
+    """The first unusual point of each series in an open group."""
+    broken: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     @property
@@ -89,6 +93,7 @@ class _Scan:
             for series, points in self.store.points(since, until).items()
             if policy.watched(series, self.config)
         }
+        self.begun = {point.series.name: point for point in self.store.open_points()}
         listed = list(found)
         unusual: list[Unusual] = []
         for start in range(0, len(listed), AT_ONCE):
@@ -108,13 +113,20 @@ class _Scan:
                 continue
             judged = isolation.attempt(partial(self._judge, series, known, fresh))
             if isinstance(judged, Exception):
-                self.problems.append(f"{series.name}: {judged}")
+                self._broken(series, judged)
                 continue
             state, unusual[series.name] = judged
             learned.append((state, known.seen_until if known else None))
             self.points += len(fresh)
         saved = self.store.save(learned)
         return [point for name in unusual if name in saved for point in unusual[name]]
+
+    def _broken(self, series: Series, error: Exception) -> None:
+        """A series that cannot be judged; said once a scan, and it does not stop the others."""
+        if series.name not in self.broken:
+            log.error("series_not_judged", series=series.name, error=str(error), kind=type(error).__name__)
+            self.broken.add(series.name)
+            self.problems.append(f"{series.name}: {error}")
 
     def _judge(
         self, series: Series, known: SeriesState | None, points: Sequence[Point]
@@ -127,25 +139,12 @@ class _Scan:
             if point.deployment != deployment:
                 deployment = point.deployment
                 detector.relearn(point.at)
+                self.begun.pop(series.name, None)
             score = detector.update(point.at, point.value)
             warming_up = score.warming_up
-            goes_on = score.unusual >= self.parameters.alarm_at
-            if not (score.alarm or goes_on):
-                continue
-            if policy.matters(series, point.value, score.expected, self.config):
-                unusual.append(
-                    Unusual(
-                        series=series,
-                        at=point.at,
-                        score=max(score.score, score.unusual),
-                        value=point.value,
-                        expected=score.expected,
-                        low=score.low,
-                        high=score.high,
-                        deviation=score.deviation,
-                        opens=score.alarm,
-                    )
-                )
+            judged = self._unusual(series, point, score)
+            if judged is not None:
+                unusual.append(judged)
         state = SeriesState(
             series=series,
             deployment=deployment,
@@ -156,14 +155,33 @@ class _Scan:
         )
         return state, unusual
 
+    def _unusual(self, series: Series, point: Point, score: Score) -> Unusual | None:
+        """The point, if it is an alarm or goes on with one, and matters."""
+        enough = score.alarm or score.unusual >= self.parameters.alarm_at
+        if enough and policy.matters(series, point.value, score.expected, self.config):
+            return Unusual(
+                series=series,
+                at=point.at,
+                score=max(score.score, score.unusual),
+                value=point.value,
+                expected=score.expected,
+                low=score.low,
+                high=score.high,
+                deviation=score.deviation,
+                opens=score.alarm,
+            )
+        first = self.begun.get(series.name)
+        return policy.still(first, point, self.config) if first is not None else None
+
     def _detector(self, series: Series, known: SeriesState | None) -> Detector:
+        parameters = replace(self.parameters, least_change=policy.smallest_change(series, self.config))
         if known is None:
-            return Detector(self.parameters)
+            return Detector(parameters)
         try:
-            return Detector.restored(known.state, self.parameters)
+            return Detector.restored(known.state, parameters)
         except PermanentFailure as error:  # of another version: it learns anew
             log.warning("detector_begins_anew", series=series.name, reason=str(error))
-            return Detector(self.parameters)
+            return Detector(parameters)
 
     # --- grouping ---
 
@@ -340,7 +358,7 @@ def _report(found: _Scan, looked: timedelta, *, caught_up: bool) -> ScanReport:
         held=found.held,
         warming_up=warming_up,
         caught_up=caught_up,
-        problems=tuple(found.problems),
+        problems=tuple(found.problems[:MOST_PROBLEMS]),
     )
     log.info(
         "anomaly_scan_complete",

@@ -6,6 +6,8 @@ A claim that answers False was lost to another process, which then acts instead.
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -107,7 +109,7 @@ class AnomalyStore:
             row["series"]: SeriesState(
                 series=by_name[row["series"]],
                 deployment=row["deployment"],
-                state=json.loads(row["state"]),
+                state=_unpacked(row["state"]),
                 seen_until=row["seen_until"],
                 points=row["points"],
                 warming_up=row["warming_up"],
@@ -124,7 +126,7 @@ class AnomalyStore:
                 "subject": one.series.subject,
                 "metric": one.series.metric,
                 "deployment": one.deployment,
-                "state": one.state,
+                "state": _packed(one.state),
                 "seen_until": one.seen_until.isoformat(),
                 "points": one.points,
                 "warming_up": one.warming_up,
@@ -154,6 +156,10 @@ class AnomalyStore:
     def open_groups(self) -> list[Group]:
         """Groups that are not closed, the oldest first."""
         return [_group(row) for row in self._queries.open_groups()]
+
+    def open_points(self) -> list[Unusual]:
+        """The first unusual point of each series in an open group."""
+        return [_unusual(row) for row in self._queries.open_points()]
 
     def open_group(self, group: NewGroup, points: Sequence[Unusual]) -> int:
         """Open a group with its points; the number of the one that is open for that host and cause."""
@@ -243,18 +249,7 @@ class AnomalyStore:
 
     def points_of(self, group: int) -> list[Unusual]:
         """The unusual points of a group, the oldest first."""
-        return [
-            Unusual(
-                series=Series(
-                    kind=Kind(row["series"].partition("/")[0]),
-                    host=row["host"],
-                    subject=row["subject"],
-                    metric=row["metric"],
-                ),
-                **{name: row[name] for name in _POINT},
-            )
-            for row in self._queries.points_of_group(id=group)
-        ]
+        return [_unusual(row) for row in self._queries.points_of_group(id=group)]
 
     # --- what people ask and say ---
 
@@ -288,6 +283,28 @@ class AnomalyStore:
 
 
 _POINT = ("at", "score", "value", "expected", "low", "high", "deviation", "known")
+
+
+def _unusual(row: Mapping[str, Any]) -> Unusual:
+    kind = Kind(row["series"].partition("/")[0])
+    return Unusual(
+        series=Series(kind=kind, host=row["host"], subject=row["subject"], metric=row["metric"]),
+        **{name: row[name] for name in _POINT},
+    )
+
+
+def _packed(state: Mapping[str, Any]) -> str:
+    """As compressed JSON, in base64: a state has some ten thousand characters and changes with each scan."""
+    return b64encode(zlib.compress(json.dumps(state, allow_nan=False).encode(), 1)).decode("ascii")
+
+
+def _unpacked(state: bytes) -> dict[str, Any]:
+    """What was packed; damaged, it is an empty state, from which no detector is restored."""
+    try:
+        found = json.loads(zlib.decompress(state))
+    except (zlib.error, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _group(row: Mapping[str, Any]) -> Group:

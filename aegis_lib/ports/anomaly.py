@@ -45,6 +45,9 @@ class AnomalyStore(Protocol):
     def open_groups(self) -> Sequence[Group]:
         """Groups that are not closed, the oldest first."""
 
+    def open_points(self) -> Sequence[Unusual]:
+        """The first unusual point of each series in an open group."""
+
     def open_group(self, group: NewGroup, points: Sequence[Unusual]) -> int:
         """Open a group with its points; the number of the one that is open for that host and cause."""
 

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS anomaly_series (
     subject text NOT NULL,
     metric text NOT NULL,
     deployment text NOT NULL DEFAULT '',
-    state json NOT NULL,
+    state bytea NOT NULL,
     seen_until timestamptz NOT NULL,
     points bigint NOT NULL DEFAULT 0 CHECK (points >= 0),
     warming_up boolean NOT NULL DEFAULT true
@@ -61,12 +61,15 @@ CREATE TABLE IF NOT EXISTS anomaly_lessons (
     UNIQUE (group_id, series, above)
 );
 
+ALTER TABLE anomaly_series ALTER COLUMN state SET STORAGE EXTERNAL; -- it is compressed before it comes here
+
 CREATE UNIQUE INDEX IF NOT EXISTS anomaly_groups_open ON anomaly_groups (host, cause) WHERE closed_at IS NULL;
 CREATE INDEX IF NOT EXISTS anomaly_groups_by_time ON anomaly_groups (last_at);
 CREATE INDEX IF NOT EXISTS anomalies_of_group ON anomalies (group_id, at);
 CREATE INDEX IF NOT EXISTS anomaly_lessons_of_series ON anomaly_lessons (series, expires_at);
 
 COMMENT ON TABLE anomaly_series IS 'One row per watched series: what its detector remembers';
+COMMENT ON COLUMN anomaly_series.state IS 'JSON, compressed with zlib';
 COMMENT ON COLUMN anomaly_series.deployment IS 'the container image; another one makes the detector learn anew';
 COMMENT ON COLUMN anomaly_series.seen_until IS 'the newest point that the detector has judged';
 COMMENT ON TABLE anomaly_groups IS 'Unusual points that belong together: one host, one cause. What people see as one anomaly';

@@ -97,26 +97,26 @@ SELECT least(
 
 -- name: series
 -- What is remembered of some series.
-SELECT series, host, subject, metric, deployment, state::text AS state, seen_until, points, warming_up
+SELECT series, deployment, state, seen_until, points, warming_up
 FROM anomaly_series WHERE series = ANY(:names);
 
 -- name: save_series
--- Remember what was learned of some series, given as a JSON list. A series that was judged further than `before`
+-- Remember what was learned of some series, given as a JSON list with states in base64. A series that was judged further than `before`
 -- by somebody else is left alone and does not come back.
 WITH given AS (
     SELECT * FROM json_to_recordset(:given::json) AS one (
-        series text, host text, subject text, metric text, deployment text, state json, seen_until timestamptz,
+        series text, host text, subject text, metric text, deployment text, state text, seen_until timestamptz,
         points bigint, warming_up boolean, before timestamptz
     )
 ), made AS (
     INSERT INTO anomaly_series (series, host, subject, metric, deployment, state, seen_until, points, warming_up)
-    SELECT series, host, subject, metric, deployment, state, seen_until, points, warming_up
+    SELECT series, host, subject, metric, deployment, decode(state, 'base64'), seen_until, points, warming_up
     FROM given WHERE before IS NULL
     ON CONFLICT (series) DO NOTHING
     RETURNING series
 ), renewed AS (
     UPDATE anomaly_series AS s
-    SET deployment = given.deployment, state = given.state, seen_until = given.seen_until,
+    SET deployment = given.deployment, state = decode(given.state, 'base64'), seen_until = given.seen_until,
         points = given.points, warming_up = given.warming_up
     FROM given
     WHERE s.series = given.series AND s.seen_until = given.before
@@ -140,6 +140,13 @@ WHERE series = ANY(:names) AND expires_at > :now;
 -- name: open_groups
 -- Groups that are not closed, the oldest first.
 SELECT * FROM anomaly_groups WHERE closed_at IS NULL ORDER BY id;
+
+-- name: open_points
+-- The first unusual point of each series in an open group.
+SELECT DISTINCT ON (a.series) a.series, a.host, a.subject, a.metric, a.at, a.score, a.value, a.expected, a.low,
+    a.high, a.deviation, a.known
+FROM anomalies AS a JOIN anomaly_groups AS g ON g.id = a.group_id AND g.closed_at IS NULL
+ORDER BY a.series, a.at;
 
 -- name: open_group$
 -- Open a group; if one of that host and cause was opened meanwhile, that one.
