@@ -15,7 +15,7 @@ from functools import reduce
 from PIL import Image, ImageChops, ImageDraw, UnidentifiedImageError
 
 from aegis_lib.pictures import policy
-from aegis_lib.pictures.model import Comparison, ImageFacts, Region
+from aegis_lib.pictures.model import MOST_REGIONS, Comparison, ImageFacts, Region
 
 TOLERANCE = 24
 MOST_PIXELS = 3840 * 16_000
@@ -24,6 +24,7 @@ THUMBNAIL_HEIGHT = 400
 """Of a longer picture, its top."""
 _STRIP_ROWS = 1024
 _TILE = 16
+_BESIDE = 3 * _TILE
 _RED = (214, 0, 50)
 _FADED = 0.35
 _DIFFERENT = 255
@@ -51,8 +52,8 @@ class Darkroom:
         old, new = _opened(before), _opened(after)
         differing = _differing(old, new)
         if again != after:
-            moving = _grown(_differing(new, _opened(again)), differing.size)
-            differing.paste(0, mask=moving)
+            frames = _frames(_differing(new, _opened(again)))
+            differing.paste(0, mask=frames.crop((0, 0, *differing.size)))  # 0 where they do not reach
         return _compared(new, differing, ignored)
 
 
@@ -85,21 +86,21 @@ def _strips(height: int) -> Iterator[tuple[int, int]]:
         yield top, min(top + _STRIP_ROWS, height)
 
 
-def _grown(moving: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The tiles in which something moves, one tile wider on each side: it may be anywhere near."""
-    tiles = _tiles(moving)
-    wide = Image.new("L", tiles.size, 0)
-    for across in (-1, 0, 1):
-        for down in (-1, 0, 1):
-            wide = ImageChops.lighter(wide, _shifted(tiles, across, down))
-    back = wide.resize((tiles.width * _TILE, tiles.height * _TILE), Image.Resampling.NEAREST)
-    return back.crop((0, 0, *size))  # what lies outside is 0: nothing moves there
+def _frames(moving: Image.Image) -> Image.Image:
+    """255 within the frames around what moves, and a little beside them: a clock's other digits move, too."""
+    frames = Image.new("L", moving.size, 0)
+    pen = ImageDraw.Draw(frames)
+    for region in _places(moving, most=None):
+        x0, y0, x1, y1 = _box(region)
+        pen.rectangle((x0 - _BESIDE, y0 - _TILE, x1 + _BESIDE, y1 + _TILE), fill=_DIFFERENT)
+    return frames
 
 
-def _shifted(tiles: Image.Image, across: int, down: int) -> Image.Image:
-    moved = Image.new("L", tiles.size, 0)
-    moved.paste(tiles, (across, down))
-    return moved
+def _places(mask: Image.Image, most: int | None) -> tuple[Region, ...]:
+    """Rectangles around what is set, the largest first, at most so many."""
+    tiles = _tiles(mask)
+    touched = (divmod(place, tiles.width) for place, level in enumerate(tiles.tobytes()) if level)
+    return policy.regions(((across, down) for down, across in touched), _TILE, *mask.size)[:most]
 
 
 def _tiles(mask: Image.Image) -> Image.Image:
@@ -123,9 +124,7 @@ def _compared(new: Image.Image, differing: Image.Image, ignored: Sequence[Region
     changed = differing.histogram()[_DIFFERENT]
     if not changed or not counted:
         return Comparison(changed_ratio=0)
-    tiles = _tiles(differing)
-    touched = [divmod(place, tiles.width) for place, set_ in enumerate(tiles.tobytes()) if set_]
-    regions = policy.regions(((across, down) for down, across in touched), _TILE, *differing.size)
+    regions = _places(differing, MOST_REGIONS)
     marked = _marked(new, differing, regions, ignored)
     return Comparison(changed_ratio=min(1.0, changed / counted), regions=regions, marked=marked)
 

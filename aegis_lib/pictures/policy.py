@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from aegis_lib.pictures.model import (
-    MOST_REGIONS,
     Comparison,
     Picture,
     PictureRules,
@@ -105,7 +104,7 @@ def regions(tiles: Iterable[tuple[int, int]], tile: int, width: int, height: int
             edge.extend(near)
         found.append(_around(group, tile, width, height))
     found.sort(key=lambda one: (-one.width * one.height, one.y, one.x))
-    return tuple(found[:MOST_REGIONS])
+    return tuple(found)
 
 
 def _around(tiles: set[tuple[int, int]], tile: int, width: int, height: int) -> Region:

@@ -33,7 +33,7 @@ PAGES = {
     "</script>",
     "/animated": f"{QUIET}<style>@keyframes go {{to {{transform:translateX(600px)}}}}"
     ".box{animation:go 1s linear infinite alternate}</style><div class=box></div>",
-    "/moving": f"{QUIET}<div style='height:200px'></div><div style='font-size:60px' id=now></div>"
+    "/moving": f"{QUIET}<div style='height:200px'></div><div style='font-size:30px' id=now></div>"
     "<script>now.textContent = Math.random()</script>",
     "/worker": f"{QUIET}<p id=said></p><script>navigator.serviceWorker.register('/worker.js')"
     ".then(r => fetch('/worker-there?' + !!r), () => fetch('/worker-refused'))</script>",

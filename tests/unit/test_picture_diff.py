@@ -105,6 +105,13 @@ def test_what_moves_between_two_looks_is_left_out_and_the_rest_is_not() -> None:
     assert ROOM.compare_still(before, after, after).changed_ratio == pytest.approx(400 / 120_000)
 
 
+def test_within_the_frame_of_what_moves_nothing_is_a_change() -> None:
+    def clock(*digits: int) -> bytes:
+        return page(*((20 * n, 100, 5 + digit, 30) for n, digit in enumerate(digits)))
+
+    assert ROOM.compare_still(clock(1, 2, 3, 4), clock(5, 6, 3, 9), clock(7, 6, 3, 2)).changed_ratio == 0
+
+
 def test_the_marked_picture_shows_the_change_in_red_and_the_rest_faded() -> None:
     found = ROOM.compare(page(), page((100, 100, 30, 30)), [region(300, 200, 40, 40)])
     marked = opened(found.marked)
@@ -146,7 +153,9 @@ def test_an_image_that_would_fill_the_memory_is_refused_before_it_is_unpacked() 
 
 def test_places_are_few_and_quickly_found() -> None:
     scattered = [(x * 4, y * 4) for x in range(20) for y in range(20)]
-    assert len(policy.regions(scattered, 16, 9999, 9999)) == MOST_REGIONS
+    assert len(policy.regions(scattered, 16, 9999, 9999)) == 400
+    dots = page(*((x * 60, y * 60, 4, 4) for x in range(10) for y in range(10)), size=(600, 600))
+    assert len(ROOM.compare(page(size=(600, 600)), dots).regions) == MOST_REGIONS
     everywhere = [(x, y) for x in range(300) for y in range(300)]
     assert policy.regions(everywhere, 16, 4800, 4800) == (region(0, 0, 4800, 4800),)
     assert policy.regions([], 16, 10, 10) == ()
