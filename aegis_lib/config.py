@@ -57,11 +57,11 @@ class AegisConfig(Frozen):
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
-    sites: SitesConfig = Field(default_factory=SitesConfig)
-    pictures: PicturesConfig = Field(default_factory=PicturesConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
-    status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)
+    pictures: PicturesConfig = Field(default_factory=PicturesConfig)
     retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    sites: SitesConfig = Field(default_factory=SitesConfig)
+    status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)
 
 
 def load(settings: InstallationSettings | None = None) -> AegisConfig:

@@ -90,7 +90,8 @@ def test_the_configuration_does_not_change() -> None:
         (
             "zzz: 1\n",
             "aegis.yaml:1: unknown key 'zzz' at the top. Known keys: "
-            "alerts, approvals, commands, containers, digest, email, health, ledger, llm, memory.",
+            "alerts, anomaly, approvals, commands, containers, digest, email, health, ledger, llm, memory, "
+            "metrics, pictures, retention, sites, status_page.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
