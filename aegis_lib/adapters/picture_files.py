@@ -53,10 +53,9 @@ class PictureFiles:
                     file.flush()
                     os.fsync(file.fileno())
                 os.replace(name, target)
-            except BaseException:
-                with suppress(OSError):
+            finally:
+                with suppress(FileNotFoundError):  # it has its own name now
                     os.unlink(name)
-                raise
             _sync(target.parent)
         return digest
 

@@ -69,6 +69,8 @@ def test_the_browser_which_opens_pages_of_strangers_holds_nothing_and_reaches_no
     assert browser["networks"] == ["web"]
     others = {name for name, service in SERVICES.items() if "web" in service.get("networks", ())}
     assert others == {"browser", "worker", "docker-worker"}
+    assert content()["networks"]["web"] == {"internal": True}
+    assert SERVICES["worker"]["environment"]["PLAYWRIGHT_URL"] == "${PLAYWRIGHT_URL:-ws://browser:3000/aegis}"
 
 
 def test_the_web_server_of_the_status_page_reads_the_page_and_reaches_nobody() -> None:

@@ -242,9 +242,20 @@ def test_the_browser_takes_pictures_and_reaches_nothing_of_ours(stack: ComposeSt
             with pytest.raises(PlaywrightError, match="ERR_NAME_NOT_RESOLVED"):
                 page.goto(ours, timeout=20_000)
         browser.close()
-    there = {"PLAYWRIGHT_URL": "ws://browser:3000/aegis"}
+    ours = f"url: 'http://server:{stack.port}/', picture: {{full_page: false}}"
+    (stack.config / "pictures.yaml").write_text(
+        f"sites: {{sites: [{{name: may-not, {ours}}}, {{name: may, allow_private_addresses: true, {ours}}}]}}"
+    )
+    there = {"AEGIS_CONFIG": "/etc/aegis/pictures.yaml"}
     checks = json.loads(stack.inside("worker", "aegis", "doctor", "--json", **there).stdout)
     assert [check["ok"] for check in checks if check["name"] == "browser"] == [True]
+    kept = "/tmp/may.png"
+    taken = stack.inside("worker", "aegis", "pictures", "take", "may", "--output", kept, **there)
+    assert taken.returncode == 0, taken.stderr
+    assert "by chromium" in taken.stderr
+    refused = stack.inside("worker", "aegis", "pictures", "take", "may-not", "--output", kept, **there)
+    assert refused.returncode == 1
+    assert "does not allow" in refused.stderr
     stack.compose("--profile", "browser", "rm", "--stop", "--force", "browser")
 
 
