@@ -218,6 +218,26 @@ def test_the_doctor_is_green_inside(stack: ComposeStack) -> None:
         assert red == []
 
 
+def test_the_status_page_is_served_to_this_host_alone_and_by_nobody_who_could_change_it(
+    stack: ComposeStack,
+) -> None:
+    address = f"http://127.0.0.1:{stack.status_port}/"
+    assert stack.outcome_of("status_page") == "Completed"
+    answer = httpx.get(address)
+    assert answer.status_code == 200
+    assert "<title>Aegis status: " in answer.text
+    assert "health_check" in answer.text
+    assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert httpx.get(address, headers={"Host": "elsewhere.example"}).status_code == 421
+    assert httpx.post(address, content=b"x").status_code == 405
+    assert httpx.get(f"{address}nginx.conf").status_code == 404
+
+    assert stack.inside("status", "sh", "-c", "echo x >/srv/report/index.html").returncode != 0
+    assert stack.inside("status", "sh", "-c", "echo x >/etc/x").returncode != 0
+    reached = stack.inside("status", "bash", "-c", "exec 3<>/dev/tcp/postgres/5432")
+    assert reached.returncode != 0, "it has no way to the database"
+
+
 def test_the_browser_takes_pictures_and_reaches_nothing_of_ours(stack: ComposeStack) -> None:
     compose_stack.build_image(compose_stack.BROWSER_IMAGE, "browser")
     assert stack.compose("--profile", "browser", "up", "-d", "browser").returncode == 0
