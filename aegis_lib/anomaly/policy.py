@@ -84,8 +84,7 @@ def _fits(name: str, patterns: Iterable[str]) -> bool:
 
 def deployment(image: str | None) -> str:
     """What changes when a container is deployed anew: the start of its image's id, else the image's name."""
-    name, at, digest = (image or "").rpartition("@")
-    return digest if at else name
+    return (image or "").rpartition("@")[2]
 
 
 def matters(series: Series, value: float, expected: float | None, config: AnomalyConfig) -> bool:
