@@ -91,6 +91,8 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/discord_poll.py
 	$(BIN)/python bench/triage.py
 	$(BIN)/python bench/triage.py --generated
+	$(BIN)/python bench/sites.py
+	$(BIN)/python bench/screenshots.py
 	$(BIN)/python bench/faults.py
 
 .PHONY: clean

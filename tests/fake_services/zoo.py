@@ -226,7 +226,7 @@ class Zoo:
     def note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Clients that leave are what a zoo is for; anything else is a mistake in here."""
         error = context.get("exception")
-        if error is not None and not isinstance(error, OSError | EOFError):
+        if error is not None and not isinstance(error, OSError | EOFError | asyncio.CancelledError):
             self.mistakes.append(error)
 
     def stop(self) -> None:

@@ -48,7 +48,7 @@ class Exchange:
         self._ca_file, self._user_agent, self._secrets = ca_file, user_agent, secrets
         self._url = self.site.url or ""
         self._method = self.site.method
-        self._origin = _origin(self._url)
+        self._origin = self._here = _origin(self._url)
         self._visited: list[str] = []
         self._refused: str | None = None
         self._size = 0
@@ -60,9 +60,14 @@ class Exchange:
         self._curl = pycurl.Curl()  # one for all redirects: it keeps cookies
 
     @property
+    def home(self) -> str:
+        """The host of the site, wherever its redirects lead."""
+        return self._origin[1]
+
+    @property
     def host(self) -> str:
         """The host that the next transfer goes to."""
-        return urlsplit(self._url).hostname or ""
+        return self._here[1]
 
     @property
     def allows_inner_addresses(self) -> bool:
@@ -85,7 +90,7 @@ class Exchange:
             if self.site.body is not None:
                 curl.setopt(pycurl.POSTFIELDS, self.site.body.encode())
             curl.setopt(pycurl.CUSTOMREQUEST, self._method)
-        curl.setopt(pycurl.HTTPHEADER, self._headers(_origin(self._url) == self._origin))
+        curl.setopt(pycurl.HTTPHEADER, self._headers(self._here == self._origin))
         curl.setopt(pycurl.USERAGENT, self._user_agent)
         curl.setopt(pycurl.ACCEPT_ENCODING, "")
         curl.setopt(pycurl.WRITEFUNCTION, self._take)
@@ -170,7 +175,7 @@ class Exchange:
             words = f"{self._refused}: not asked, because its entry lacks allow_private_addresses"
             return Failure(kind=FailureKind.REFUSED_ADDRESS, words=words)
         limit = self.terms.timeout_seconds
-        failure = trouble.explain(curl, code, said, self.host, _port(self._url), limit)
+        failure = trouble.explain(curl, code, said, self.host, self._here[2], limit)
         if failure.kind is FailureKind.CERTIFICATE and self._certificate is not None:
             return trouble.dated(failure, self._certificate)
         return failure
@@ -194,7 +199,7 @@ class Exchange:
             words = f"it redirects a {self._method} to another origin, {there}: not followed"
             self._finish(curl, Failure(kind=FailureKind.REDIRECTS, words=words), status)
             return None
-        self._url = target
+        self._url, self._here = target, _origin(target)
         return self.begin()
 
     def _oversize(self) -> Failure:

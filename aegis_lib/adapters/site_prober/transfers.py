@@ -26,14 +26,17 @@ _WANTED = {
 }
 _LONGEST_WAIT_SECONDS = 1.0
 _OTHER_FILES = 124
+_MOST_CONNECTIONS = 2_000
 _BURST = 8
 """So many are begun before those that run are looked at again: a long pause would count as their latency."""
 
 
 def _room() -> int:
-    """How many connections the limit of open files leaves room for, idle ones beside those in use."""
+    """How many connections the limit of open files leaves room for in each of two pools, idle or not."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 100_000 if soft == resource.RLIM_INFINITY else max(8, (soft - _OTHER_FILES) // 3)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return min(_MOST_CONNECTIONS, max(8, (soft - _OTHER_FILES) // 3))
 
 
 class _Pool:
@@ -105,8 +108,9 @@ class Transfers:
         """What each saw, as soon as it is there. After `seconds` no more are begun."""
         with ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            self.concurrency = min(self.concurrency, _room())
-            shared, inner = (_Pool(selector, self.concurrency) for _ in range(2))
+            room = _room()
+            self.concurrency = min(self.concurrency, room)
+            shared, inner = (_Pool(selector, room) for _ in range(2))
             stack.callback(shared.close)
             stack.callback(inner.close)
             yield from self._run(deque(exchanges), selector, shared, inner, time.monotonic() + seconds)
@@ -149,7 +153,7 @@ class Transfers:
         begun = 0
         while new and begun < _BURST and len(shared.running) + len(inner.running) < self.concurrency:
             exchange = new.popleft()
-            host = exchange.site.host
+            host = exchange.home
             if self._hosts[host] >= self.per_host:
                 self._waiting.setdefault(host, deque()).append(exchange)
                 continue
@@ -164,7 +168,7 @@ class Transfers:
 
     def _leave(self, exchange: Exchange, new: deque[Exchange]) -> None:
         """The exchange is over; who waited for its host is next."""
-        host = exchange.site.host
+        host = exchange.home
         self._hosts[host] -= 1
         waiting = self._waiting.get(host)
         if waiting:
