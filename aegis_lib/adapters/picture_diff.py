@@ -27,6 +27,7 @@ _TILE = 16
 _BESIDE = 3 * _TILE
 _RED = (214, 0, 50)
 _FADED = 0.35
+_TINTED = 0.4
 _DIFFERENT = 255
 
 
@@ -137,10 +138,12 @@ def _box(region: Region) -> tuple[int, int, int, int]:
 def _marked(
     new: Image.Image, differing: Image.Image, regions: Sequence[Region], ignored: Sequence[Region]
 ) -> bytes:
-    """The newer picture, faded, with what differs in red, framed; what is ignored is crossed out."""
+    """The newer picture, faded, with what differs tinted red and framed; what is ignored is crossed out."""
     canvas = Image.new("RGB", differing.size, "white")
     canvas.paste(Image.blend(Image.new("RGB", new.size, "white"), new, _FADED))
-    canvas.paste(_RED, mask=differing)
+    tinted = Image.new("RGB", differing.size, _RED)
+    tinted.paste(Image.blend(Image.new("RGB", new.size, _RED), new, _TINTED))
+    canvas.paste(tinted, mask=differing)
     pen = ImageDraw.Draw(canvas)
     for region in ignored:
         box = _box(region)
