@@ -93,6 +93,7 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/triage.py --generated
 	$(BIN)/python bench/sites.py
 	$(BIN)/python bench/screenshots.py
+	$(BIN)/python bench/anomaly_nab.py $(if $(NAB),--nab $(NAB)) # NAB=FOLDER: a checkout of numenta/NAB
 	$(BIN)/python bench/faults.py
 
 .PHONY: clean
