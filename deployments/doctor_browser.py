@@ -32,7 +32,7 @@ def browser_checks() -> list[Check]:
 
 
 def _here(settings: BrowserSettings) -> Check:
-    wanted = [settings.chromium.expanduser()] if settings.chromium is not None else _PROGRAMS
+    wanted = [str(settings.chromium.expanduser())] if settings.chromium is not None else _PROGRAMS
     found = next((path for name in wanted if (path := shutil.which(name))), None)
     if found is not None:
         return Check(name=_NAME, ok=True, detail=f"{found}, for pictures of sites")

@@ -68,7 +68,7 @@ def program(settings: BrowserSettings, of_playwright: str) -> str:
         NotConfigured: there is none, and none elsewhere was named.
     """
     if settings.chromium is not None:
-        found = shutil.which(settings.chromium.expanduser())
+        found = shutil.which(str(settings.chromium.expanduser()))
         if found is None:
             raise Misconfigured(
                 "AEGIS_CHROMIUM", f"{settings.chromium} is no program.", "name Chromium's program."
