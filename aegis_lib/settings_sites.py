@@ -1,4 +1,4 @@
-"""Secrets that watched sites want, each in a variable that its entry in aegis.yaml names."""
+"""Secrets that watched sites want, each in a variable that its entry in aegis.yaml names. Logs none of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,6 @@ from pydantic import Field, SecretStr, create_model
 from aegis_lib.settings import Settings
 
 
-class _SiteSecret(Settings):
-    """One secret; the variable is named by the class made from this one."""
-
-    value: SecretStr | None = None
-
-
 def site_secret(variable: str) -> SecretStr | None:
     """The value of a variable such as `AEGIS_SITE_SHOP_TOKEN`, or None where it is not set.
 
@@ -23,10 +17,12 @@ def site_secret(variable: str) -> SecretStr | None:
     Raises:
         Misconfigured: the file cannot be read, or it holds a placeholder.
     """
-    return _named(variable)().value
+    value: SecretStr | None = _named(variable)().model_dump()["value"]
+    return value
 
 
 @cache
-def _named(variable: str) -> type[_SiteSecret]:
+def _named(variable: str) -> type[Settings]:
+    """A settings class of its own, so that the secret is also among those that are in use."""
     field = Field(default=None, validation_alias=variable.lower())
-    return create_model(f"SiteSecret_{variable}", __base__=_SiteSecret, value=(SecretStr | None, field))
+    return create_model(f"SiteSecret_{variable}", __base__=Settings, value=(SecretStr | None, field))

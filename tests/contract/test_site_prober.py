@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aegis_lib.adapters.site_prober import exchange, ports, prober, transfers
+from aegis_lib.settings import secrets_in_use
 from aegis_lib.settings_sites import site_secret
 from aegis_lib.sites.model import Site, SitesConfig
 from aegis_lib.sites.seen import FailureKind, Probe
@@ -102,6 +103,7 @@ def test_a_secret_may_come_from_a_file_and_is_known_as_one(
     assert found is not None
     assert found.get_secret_value() == "from a file"
     assert "from a file" not in repr(found)
+    assert "from a file" in secrets_in_use()
     assert site_secret("AEGIS_SITE_ABSENT") is None
 
 
