@@ -57,14 +57,12 @@ def test_the_page_is_written_and_written_again(database: Database, installation:
     assert database.memory.recall_recent() == [], "a page is no event"
 
 
-def test_a_database_that_is_away_fails_the_run_and_keeps_the_page(
+def test_a_page_that_cannot_be_written_fails_at_once_and_names_the_setting(
     installation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.status_page import status_page
 
-    run(status_page)
-    index = installation / "data" / "report" / "index.html"
-    before = index.read_bytes()
-    monkeypatch.setenv("POSTGRES_HOST", str(installation / "nobody-listens"))
-    assert run(status_page).is_failed()
-    assert index.read_bytes() == before
+    monkeypatch.setenv("AEGIS_REPORT_DIR", str(installation / "aegis.yaml"))
+    state = run(status_page)
+    assert state.is_failed()
+    assert "AEGIS_REPORT_DIR" in state.message
