@@ -35,12 +35,17 @@ def db(database: Database) -> Database:
 
 
 def checked(
-    db: Database, at: datetime, *, ok: bool = True, site: str = "shop", maintenance: bool = False
+    db: Database,
+    at: datetime,
+    *,
+    ok: bool = True,
+    site: str = "shop",
+    maintenance: bool = False,
+    latency_ms: float | None = 120,
 ) -> None:
     db.connection.execute(
-        "INSERT INTO site_checks (site, checked_at, ok, maintenance, latency_ms)"
-        " VALUES (%s, %s, %s, %s, 120)",
-        [site, at, ok, maintenance],
+        "INSERT INTO site_checks (site, checked_at, ok, maintenance, latency_ms) VALUES (%s, %s, %s, %s, %s)",
+        [site, at, ok, maintenance, latency_ms],
     )
 
 
@@ -98,12 +103,12 @@ def test_checks_in_maintenance_count_neither_way(db: Database) -> None:
     ]
 
 
-def test_a_failed_check_is_a_gap_in_the_latency(db: Database) -> None:
-    checked(db, NOW - 10 * MINUTE)
-    checked(db, NOW - 5 * MINUTE, ok=False)
+def test_a_check_without_an_answer_is_a_gap_in_the_latency_and_a_wrong_answer_is_none(db: Database) -> None:
+    checked(db, NOW - 10 * MINUTE, ok=False, latency_ms=900)
+    checked(db, NOW - 5 * MINUTE, ok=False, latency_ms=None)
     checked(db, NOW - 5 * MINUTE, site="other")
     found = db.status_page.latencies(["shop"], NOW - DAY)
-    assert [one.latency_ms for one in found] == [120, None]
+    assert [one.latency_ms for one in found] == [900, None]
 
 
 def test_open_incidents_come_first_and_old_ones_not_at_all(db: Database) -> None:

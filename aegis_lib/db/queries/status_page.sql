@@ -40,8 +40,8 @@ GROUP BY site, start
 ORDER BY site, start;
 
 -- name: latencies
--- How long these sites took. A check that failed has no latency: a gap.
-SELECT site, checked_at AS at, CASE WHEN ok THEN latency_ms END AS latency_ms
+-- How long these sites took. A check without an answer has no latency: a gap.
+SELECT site, checked_at AS at, latency_ms
 FROM site_checks
 WHERE site = ANY (:sites::text[]) AND checked_at >= :since
 ORDER BY site, checked_at;
@@ -120,8 +120,8 @@ GROUP BY 1
 ORDER BY 1;
 
 -- name: site_points
--- The latencies of a site. A check that failed has none.
-SELECT checked_at AS at, CASE WHEN ok THEN latency_ms END AS value
+-- The latencies of a site. A check without an answer has none.
+SELECT checked_at AS at, latency_ms AS value
 FROM site_checks
 WHERE site = :subject AND checked_at BETWEEN :start AND :end
 ORDER BY checked_at;
