@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import Field
 
+from aegis_lib.anomaly.detection.model import USUAL
 from aegis_lib.metrics.model import METRICS, Family, Kind, Metric
 from aegis_lib.outcome import AwareDatetime, Frozen, Report
 
@@ -180,13 +181,13 @@ class AnomalyConfig(Frozen):
     """The section `anomaly` of aegis.yaml. Series are named as `aegis metrics` shows them, with wildcards.
 
     `alerts_per_day` (0 to 100; 0 = none) bounds how many anomalies people are told of in any 24 hours.
-    `alarm_at` (above 0, to 1) is the score that makes a point unusual; left out, the detector's own. An
+    `alarm_at` (above 0, to 1) is the score that makes a point unusual. An
     anomaly is over when nothing was unusual for `calm_minutes` (10 to 1440). A dismissal holds for
     `lesson_days` (1 to 365). `smallest_changes` says by metric which change matters at all, in its unit.
     """
 
     alerts_per_day: int = Field(default=4, ge=0, le=100)
-    alarm_at: float | None = Field(default=None, gt=0, le=1)
+    alarm_at: float = Field(default=USUAL.alarm_at, gt=0, le=1)
     calm_minutes: float = Field(default=30, ge=10, le=1440)
     lesson_days: float = Field(default=30, ge=1, le=365)
     watch: tuple[str, ...] = WATCHED

@@ -14,7 +14,8 @@ from functools import partial
 
 from aegis_lib import clock, isolation
 from aegis_lib.anomaly import messages, policy
-from aegis_lib.anomaly.detection import USUAL, Detector, Parameters, Score
+from aegis_lib.anomaly.detection.detector import Detector
+from aegis_lib.anomaly.detection.model import USUAL, Parameters, Score
 from aegis_lib.anomaly.model import (
     EVENT_TYPE,
     STEP,
@@ -324,7 +325,7 @@ def scan(
     Raises:
         DependencyUnavailable: the database is away.
     """
-    parameters = USUAL if config.alarm_at is None else replace(USUAL, alarm_at=config.alarm_at)
+    parameters = replace(USUAL, alarm_at=config.alarm_at)
     found = _Scan(store, state, memory, notifier, config, now, parameters)
     began, until = monotonic(), policy.complete_until(now)
     start = since = found.start()

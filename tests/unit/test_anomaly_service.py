@@ -11,7 +11,7 @@ import pytest
 
 from aegis_lib.alerts.model import Phase
 from aegis_lib.anomaly import service
-from aegis_lib.anomaly.detection import USUAL
+from aegis_lib.anomaly.detection.model import USUAL
 from aegis_lib.anomaly.model import STEP, AnomalyConfig, Held, ScanReport, Series
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.metrics.model import Kind
