@@ -24,6 +24,8 @@ _VALUE, _LEVEL, _RHYTHM = 0.012, 8.2, 0.109
 """Answers to the three questions that make a score of one half."""
 _RHYTHM_AFTER = timedelta(days=5)
 """The rhythm is asked after so long: before, each hour of the day came too seldom."""
+_CAUTION, _CAUTIOUS = 3.0, 10
+"""After relearning, answers must be four times as strong, falling to once over ten times the settling."""
 _LARGEST = 1e100
 _DAMAGE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, ZeroDivisionError)
 
@@ -35,6 +37,7 @@ class Detector:
         self.parameters = parameters
         self._points = 0
         self._judges_from = parameters.warm_up_points
+        self._relearned_at: int | None = None
         self._first: datetime | None = None
         self._last: datetime | None = None
         self._values = Novelty(parameters.memory_points)
@@ -73,7 +76,8 @@ class Detector:
         expected = self._expectation.judge(value, rhythm)
         answers = self._answers(at, value, rhythm)
         reason = max(answers, key=answers.__getitem__)
-        unusual = 0.0 if warming_up else answers[reason] / (1 + answers[reason])
+        strength = answers[reason] / self._caution
+        unusual = 0.0 if warming_up else strength / (1 + strength)
         score = self._rested(unusual)
         self._points += 1
         self._last = at
@@ -103,9 +107,18 @@ class Detector:
         if self._last is None or at <= self._last - timedelta(days=1):
             return
         self._judges_from = max(self._judges_from, self._points + self.parameters.settle_points)
+        self._relearned_at = self._points
         self._level.forget()
         self._rhythm.doubt()
         self._expectation.forget()
+
+    @property
+    def _caution(self) -> float:
+        """How much stronger an answer must be for the same score: above 1 for a while after relearning."""
+        if self._relearned_at is None:
+            return 1.0
+        over = (self._points - self._relearned_at) / (_CAUTIOUS * self.parameters.settle_points)
+        return 1 + _CAUTION * max(0.0, 1 - over)
 
     def _checked(self, at: datetime, value: float) -> datetime:
         if at.tzinfo is None or at.utcoffset() is None:
@@ -157,6 +170,7 @@ class Detector:
             "version": VERSION,
             "points": self._points,
             "judges_from": self._judges_from,
+            "relearned_at": self._relearned_at,
             "first": self._first.isoformat() if self._first else None,
             "last": self._last.isoformat() if self._last else None,
             "values": self._values.state(),
@@ -180,6 +194,8 @@ class Detector:
                 raise ValueError(f"it has version {state['version']}, not {VERSION}")
             made = cls(parameters)
             made._points, made._judges_from = int(state["points"]), int(state["judges_from"])
+            relearned = state["relearned_at"]
+            made._relearned_at = None if relearned is None else int(relearned)
             made._first, made._last = _moment(state["first"]), _moment(state["last"])
             made._values = Novelty.restored(state["values"], parameters.memory_points)
             made._surprises = Novelty.restored(state["surprises"], parameters.memory_points)

@@ -40,12 +40,9 @@ class Expectation:
         by_rhythm = rhythm is not None and self._rhythms > _WORTH and self._rhythm_error < self._level_error
         expected = rhythm if by_rhythm and rhythm is not None else self._level
         off = value - expected
-        told = (
-            expected,
-            expected - self._down,
-            expected + self._up,
-            off / self._error if self._error else 0.0,
-        )
+        distances = off / self._error if self._error else 0.0
+        bounded = max(-_FARTHEST, min(_FARTHEST, distances))
+        told = (expected, expected - self._down, expected + self._up, bounded)
         self._learn(value, rhythm, off)
         return told
 
@@ -85,6 +82,8 @@ class Expectation:
         return made
 
 
+_FARTHEST = 1e6
+"""Of the distances that are told."""
 _WORTH = 100
 """The rhythm's error is compared after so many points."""
 _NAMES = ("_points", "_level", "_level_error", "_rhythm_error", "_rhythms", "_error", "_up", "_down")

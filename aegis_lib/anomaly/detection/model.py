@@ -17,7 +17,8 @@ class Parameters:
     warm_up_points: int = 150
     """So many points teach before one is judged."""
     settle_points: int = 30
-    """So many points teach before one is judged again, after the detector was told to relearn."""
+    """So many points teach before one is judged again, after the detector was told to relearn. For ten times
+    so many an alarm takes clearer answers than usual."""
     rest_points: int = 80
     """A score counts only when it is higher than those of so many points before it."""
     memory_points: int = 6000
@@ -39,7 +40,7 @@ USUAL = Parameters()
 
 
 class Reason(StrEnum):
-    """What is most unusual about a point."""
+    """What is most unusual about a point. `words` says it to people."""
 
     VALUE = "value"
     """Nothing near it was seen before."""
@@ -47,6 +48,18 @@ class Reason(StrEnum):
     """The mean of the last points is further from where it was than ever before."""
     RHYTHM = "rhythm"
     """Such a value was seen, but not so far from what this hour of the day and week brings."""
+
+    @property
+    def words(self) -> str:
+        """To stand after a semicolon."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Reason.VALUE: "no value near it was seen before",
+    Reason.LEVEL: "the level of the last hours is further from the one before than ever",
+    Reason.RHYTHM: "it is never so far from what this hour of the day and week brings",
+}
 
 
 @dataclass(frozen=True, slots=True)

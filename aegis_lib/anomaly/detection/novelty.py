@@ -17,6 +17,7 @@ _BINS = 128
 _TIDY_EVERY = 50
 _FINEST = 1e-12
 """Bins are no finer than this share of the values, so that the number of a bin is exact."""
+_LEAST_WIDTH = 1e-200
 _COMMON = 6.0
 """The surprise at which a distance counts as it is; rarer ones count more, others less."""
 
@@ -84,7 +85,7 @@ class Novelty:
             if value == only:
                 self._bins[0] = (value, self._points)
                 return
-            self._rebin(max(abs(value - only) / 8, abs(only) * _FINEST))
+            self._rebin(max(abs(value - only) / 8, abs(only) * _FINEST, _LEAST_WIDTH))
         self._make_room(value)
         place = self._place(value)
         self._bins[place] = (value, self._points)
@@ -137,7 +138,7 @@ class Novelty:
         pairs = [(float(value), int(when)) for value, when in zip(seen[::2], seen[1::2], strict=True)]
         if not all(math.isfinite(value) for value, _ in pairs) or not 0 <= made._width < math.inf:
             raise ValueError("a value that is no finite number")
-        if len(pairs) > 2 * _BINS or (len(pairs) > 1 and not made._width):
+        if len(pairs) > 2 * _BINS or (len(pairs) > 1 and not made._width) or (made._width and not pairs):
             raise ValueError(f"{len(pairs)} values in bins {made._width} wide")
         made._bins = {made._place(pair[0]) if made._width else 0: pair for pair in pairs}
         if made._bins:
