@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from aegis_lib.changes.charset import decoded
 from aegis_lib.sites.model import DnsExpectation, JsonAssertion, Site, Terms, Watched
 from aegis_lib.sites.seen import Probe, Verdict
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._-]{1,40})", re.IGNORECASE)
 _STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 _NOTHING = object()
 _LONGEST_SHOWN = 80
@@ -71,7 +71,7 @@ def _unexpected(site: Site, probe: Probe) -> str | None:
 def _wrong_text(site: Site, probe: Probe) -> str | None:
     body = probe.body or b""
     if site.contains or site.lacks:
-        text = text_of(body, probe.content_type)
+        text = decoded(body, probe.content_type)
         missing = next((words for words in site.contains if words not in text), None)
         if missing is not None:
             return f"the page does not contain {_shown(missing)}"
@@ -121,15 +121,6 @@ def status_fits(status: int, ranges: Sequence[str]) -> bool:
         if int(low) <= status <= int(high or low):
             return True
     return False
-
-
-def text_of(body: bytes, content_type: str | None) -> str:
-    """The text of an answer in the character set that it names, else UTF-8; what is no text is replaced."""
-    named = _CHARSET.search(content_type or "")
-    try:
-        return body.decode(named[1] if named else "utf-8", "replace")
-    except (LookupError, ValueError):  # no such character set, or none of texts
-        return body.decode("utf-8", "replace")
 
 
 def value_at(document: Any, path: str) -> Any:

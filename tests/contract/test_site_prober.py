@@ -249,3 +249,27 @@ def test_a_look_that_is_given_up_leaves_nothing_open(zoo: Zoo) -> None:
         looks = opened.probe((*settings.watched(), settings.settled(site("ok", url=zoo.url("ok")))), 30)
         assert next(looks).site == "ok"
         looks.close()  # type: ignore[attr-defined]
+
+
+def test_ports_and_records_are_not_begun_after_the_time_either(
+    zoo: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prober, "THREADS", 1)
+    port = f"127.0.0.1:{zoo.port('tls_silent')}"
+    sites = [site(f"port-{n}", tcp=port, banner="x", timeout_seconds=0.3) for n in range(5)]
+    assert 1 <= len(probes(zoo, *sites, seconds=0.1)) <= 2
+
+
+def test_a_site_that_nobody_expected_harms_no_other(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = exchange.Exchange.end
+
+    def broken(self: exchange.Exchange, *args: Any) -> Any:
+        if self.site.name == "odd":
+            raise UnicodeDecodeError("ascii", b"", 0, 1, "odd")
+        return end(self, *args)
+
+    monkeypatch.setattr(exchange.Exchange, "end", broken)
+    found = probes(zoo, site("odd", url=zoo.url("ok")), site("fine", url=zoo.url("ok")))
+    assert found["fine"].status == 200
+    assert found["odd"].failure is not None
+    assert found["odd"].failure.words == "it could not be looked at: UnicodeDecodeError"

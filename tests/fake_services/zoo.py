@@ -182,6 +182,13 @@ class Zoo:
                 if "cookie: seen=1" in head.lower():
                     return answer(b"welcome back")
                 return answer(b"", status="302 Found", head="Set-Cookie: seen=1\r\nLocation: /cookie\r\n")
+            case "odd_bytes":
+                return (
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/\xff\xfe\r\nX-\xfc: \xfc\r\n"
+                    b"Content-Length: 4\r\n\r\nwell"
+                )
+            case "odd_redirect":
+                return b"HTTP/1.1 302 \xfc\r\nLocation: /page/gr\xfc\xc3\x9fe\r\nContent-Length: 0\r\n\r\n"
             case "bomb":
                 return answer(BOMB, head="Content-Encoding: gzip\r\n")
             case "bad_gzip":

@@ -10,12 +10,12 @@ from aegis_lib.sites.seen import Certificate
 _FORMAT = "%b %d %H:%M:%S %Y %Z"
 
 
-def shown(listed: Sequence[Sequence[Sequence[str]]]) -> Certificate | None:
+def shown(listed: Sequence[Sequence[Sequence[bytes]]]) -> Certificate | None:
     """The certificate of the server, with the first end of validity in its chain; None without one.
 
     A root at the end of the chain does not count: whoever looks uses a root of their own.
     """
-    chain = [{pair[0]: pair[1] for pair in one if len(pair) == 2} for one in listed]
+    chain = [{_text(pair[0]): _text(pair[1]) for pair in one if len(pair) == 2} for one in listed]
     ends = []
     for place, one in enumerate(chain):
         end = _moment(one.get("Expire date", ""))
@@ -28,6 +28,10 @@ def shown(listed: Sequence[Sequence[Sequence[str]]]) -> Certificate | None:
         subject=_common_name(chain[0].get("Subject", "")),
         issuer=_common_name(chain[0].get("Issuer", "")),
     )
+
+
+def _text(written: bytes) -> str:
+    return written.decode("utf-8", "replace")
 
 
 def _moment(text: str) -> datetime | None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import pycurl
 
 from aegis_lib.adapters.site_prober import certificates, trouble
+from aegis_lib.logs import get_logger
 from aegis_lib.sites.model import Site, Watched
 from aegis_lib.sites.seen import Certificate, Failure, FailureKind, Probe
 from aegis_lib.web.addresses import inner
+
+log = get_logger(__name__)
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _PRIVATE_HEADERS = {"authorization", "cookie", "proxy-authorization"}
@@ -29,6 +32,7 @@ _HTTP_SPOKEN = {1: "1.0", 2: "1.1", 3: "2", 30: "3"}
 _IP = {"any": pycurl.IPRESOLVE_WHATEVER, "4": pycurl.IPRESOLVE_V4, "6": pycurl.IPRESOLVE_V6}
 _PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECT_WORDS = 120
+_KEPT = "%/:=&?~+!$,;'@()*[]"
 
 
 class _Lent(socket.socket):
@@ -107,16 +111,21 @@ class Exchange:
             self._finish(curl, self._failure(curl, code, said), None)
             return None
         status = curl.getinfo(pycurl.RESPONSE_CODE)
-        target = curl.getinfo(pycurl.REDIRECT_URL)
+        target = _text(curl, pycurl.REDIRECT_URL)
         if status in _REDIRECTS and target and self.site.max_redirects:
             return self._follow(curl, status, target)
         self._finish(curl, self._oversize() if self._too_large else None, status)
         return None
 
+    def give_up(self, error: Exception) -> None:
+        """Something here did not expect what the site did; only this site is harmed."""
+        log.error("site_look_broke", site=self.site.name, error=str(error), kind=type(error).__name__)
+        self._end_with(FailureKind.BROKEN, f"it could not be looked at: {type(error).__name__}")
+
     # --- one transfer ---
 
     def _ready(self, curl: pycurl.Curl, seconds: float) -> None:
-        curl.setopt(pycurl.URL, self._url)
+        curl.setopt(pycurl.URL, _sendable(self._url))
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.PROXY, "")  # whatever the environment says: the site itself is asked
@@ -168,7 +177,7 @@ class Exchange:
         self._first_byte = self._spent["total"] + first if first else self._first_byte
         self._spent["total"] += curl.getinfo(pycurl.TOTAL_TIME)
         if self._url.startswith("https:") and self._certificate is None:
-            self._certificate = certificates.shown(curl.getinfo(pycurl.INFO_CERTINFO))
+            self._certificate = certificates.shown(curl.getinfo_raw(pycurl.INFO_CERTINFO))
 
     def _failure(self, curl: pycurl.Curl, code: int, said: str) -> Failure:
         if self._refused is not None and code == pycurl.E_COULDNT_CONNECT:
@@ -231,10 +240,29 @@ class Exchange:
             first_byte_ms=None if self._first_byte is None else self._first_byte * 1000,
             total_ms=spent["total"],
             size_bytes=self._size if status else None,
-            content_type=curl.getinfo(pycurl.CONTENT_TYPE) or None,
+            content_type=_text(curl, pycurl.CONTENT_TYPE) or None,
             body=b"".join(self._chunks) if self.site.needs_body and status else None,
             certificate=self._certificate,
         )
+
+
+def _text(curl: pycurl.Curl, what: int) -> str:
+    """What the site said, whatever bytes it used for that."""
+    said = curl.getinfo_raw(what)
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else ""
+
+
+def _sendable(url: str) -> str:
+    """The address in ASCII: the host as IDNA, other letters quoted; what has no such form is left to fail."""
+    if url.isascii():
+        return url
+    split = urlsplit(url)
+    try:
+        host = (split.hostname or "").encode("idna").decode("ascii")
+    except UnicodeError:
+        host = "invalid.invalid"
+    place = f"{host}:{split.port}" if split.port else host
+    return urlunsplit((split.scheme, place, *(quote(part, _KEPT) for part in split[2:])))
 
 
 def _origin(url: str) -> tuple[str, str, int]:

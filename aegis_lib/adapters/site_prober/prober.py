@@ -6,6 +6,7 @@ A site's answers are findings: nothing that a site does raises here. Nothing is 
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ class Prober:
 
     def probe(self, sites: Sequence[Watched], seconds: float) -> Iterator[Probe]:
         """One attempt at each; each as soon as it is there, those of threads at the end."""
+        no_more_at = time.monotonic() + seconds
         others = [watched for watched in sites if watched.site.kind != "http"]
         exchanges: list[Exchange] = []
         for watched in sites:
@@ -49,7 +51,11 @@ class Prober:
                 transfers = Transfers(self._config.concurrency, self._config.per_host)
                 yield from transfers.run(exchanges, seconds)
                 for look in looks:
-                    yield look.result()
+                    if time.monotonic() > no_more_at:
+                        for late in looks:
+                            late.cancel()
+                    if not look.cancelled():
+                        yield look.result()
             finally:
                 for look in looks:
                     look.cancel()

@@ -13,9 +13,11 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import pycurl
 
+from aegis_lib import isolation
 from aegis_lib.adapters.site_prober.exchange import Exchange
 from aegis_lib.sites.seen import Probe
 
@@ -139,7 +141,10 @@ class Transfers:
                 pool.tick()
                 for curl, code, said in list(pool.ended()):
                     exchange = pool.running.pop(curl)
-                    following = exchange.end(curl, code, said)
+                    following = isolation.attempt(partial(exchange.end, curl, code, said))
+                    if isinstance(following, Exception):
+                        exchange.give_up(following)
+                        following = None
                     pool.multi.remove_handle(curl)
                     if following is not None:
                         pool.start(following, exchange)
@@ -157,7 +162,10 @@ class Transfers:
             if self._hosts[host] >= self.per_host:
                 self._waiting.setdefault(host, deque()).append(exchange)
                 continue
-            curl = exchange.begin()
+            curl = isolation.attempt(exchange.begin)
+            if isinstance(curl, Exception):
+                exchange.give_up(curl)
+                curl = None
             if curl is None:
                 if exchange.probe is not None:
                     yield exchange.probe
