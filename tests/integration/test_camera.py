@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -175,11 +177,11 @@ def test_a_public_page_cannot_lead_to_an_inner_address(
     with strangers.serving("127.0.0.2") as inside:
         pages.elsewhere = f"{inside.url}/quiet"
         here = inside.url
-        socket = here.replace("http", "ws")
+        sockets = here.replace("http", "ws")
         pages.pages["/spy"] = (
             f"{strangers.QUIET}<iframe src='{here}/frame'></iframe><img src='{here}/image'>"
             f"<link rel=stylesheet href='{here}/style'><link rel=preconnect href='{here}'>"
-            f"<script>fetch('{here}/fetch', {{mode: 'no-cors'}}); new WebSocket('{socket}/socket');"
+            f"<script>fetch('{here}/fetch', {{mode: 'no-cors'}}); new WebSocket('{sockets}/socket');"
             f"navigator.sendBeacon('{here}/beacon'); new EventSource('{here}/events');"
             f"const w = new Worker(URL.createObjectURL(new Blob([\"fetch('{here}/worker')\"])));"
             f"location.hash = 'x'</script>"
@@ -245,37 +247,36 @@ def test_a_greedy_page_is_ended(pages: Pages) -> None:
         assert (quiet.problem, opened.browsers) == (None, 1)
 
 
-def test_when_the_browser_is_killed_its_pages_are_taken_by_a_new_one(pages: Pages) -> None:
+def test_when_the_browser_is_killed_its_pages_are_taken_by_a_new_one_and_nothing_is_left(
+    pages: Pages,
+) -> None:
     chromium.required()
+    before = {process.pid for process in chromium.running()}
+    homes = set(Path(tempfile.gettempdir()).glob("aegis-browser-*"))
     with cameras.connect(BrowserSettings(), at_once=2) as opened:
         wanted = [
             subject(pages, "/late", wait_for="#late", settle_ms=800),
-            *(subject(pages, "/quiet") for _ in range(4)),
+            subject(pages, "/quiet"),
+            subject(pages, "/quiet"),
         ]
         shots = opened.pictures(wanted)
         seen = [next(shots)]
         for process in chromium.running():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+            if process.pid not in before:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         seen += list(shots)
-        assert [shot.problem for shot in seen] == [None] * 5
+        assert [shot.problem for shot in seen] == [None] * 3
         assert opened.browsers == 2
-
-
-def test_nothing_runs_on_after_the_camera_is_closed(pages: Pages) -> None:
-    chromium.required()
-    before = {process.pid for process in chromium.running()}
-    homes = set(Path("/tmp").glob("aegis-browser-*"))
-    with cameras.connect(BrowserSettings(), at_once=1) as opened:
-        shots = opened.pictures([subject(pages, "/quiet"), subject(pages, "/forever")])
-        next(shots)
+        unfinished = opened.pictures([subject(pages, "/quiet"), subject(pages, "/forever")])
+        next(unfinished)
         assert {process.pid for process in chromium.running()} - before
-        del shots
+        del unfinished
     wait_until(
         lambda: not {process.pid for process in chromium.running()} - before,
         description="the browser to be gone",
     )
-    assert set(Path("/tmp").glob("aegis-browser-*")) == homes
+    assert set(Path(tempfile.gettempdir()).glob("aegis-browser-*")) == homes
 
 
 def test_a_camera_that_is_killed_takes_its_browser_along(pages: Pages) -> None:
@@ -285,7 +286,8 @@ def test_a_camera_that_is_killed_takes_its_browser_along(pages: Pages) -> None:
         "from aegis_lib.pictures.model import *; from aegis_lib.settings import BrowserSettings\n"
         "with camera.connect(BrowserSettings()) as opened:\n"
         f"    for url in ('{pages.url}/quiet', '{pages.url}/forever'):\n"
-        "        list(opened.pictures([Subject(site='x', url=url, allow_private=True)])); print(1, flush=True)"
+        "        list(opened.pictures([Subject(site='x', url=url, allow_private=True)]))\n"
+        "        print(1, flush=True)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -312,11 +314,6 @@ def test_without_any_browser_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch,
         one(opened, Subject(site="x", url="http://x.example/"))
     assert "PLAYWRIGHT_URL" in str(found.value)
     assert "apt-get install chromium" in str(found.value)
-    with (
-        cameras.connect(BrowserSettings(chromium=tmp_path / "none")) as opened,
-        pytest.raises(Misconfigured, match="AEGIS_CHROMIUM"),
-    ):
-        one(opened, Subject(site="x", url="http://x.example/"))
 
 
 def test_a_program_that_is_no_browser_is_named(tmp_path: Path) -> None:
@@ -330,9 +327,8 @@ def test_a_program_that_is_no_browser_is_named(tmp_path: Path) -> None:
         one(opened, Subject(site="x", url="http://x.example/"))
 
 
-@pytest.mark.parametrize("scheme", ["ws", "http"])
-def test_a_browser_elsewhere_that_is_not_there_is_worth_a_retry(scheme: str) -> None:
-    url = f"{scheme}://127.0.0.1:{free_port()}/secret-path"
+def test_a_browser_elsewhere_that_is_not_there_is_worth_a_retry() -> None:
+    url = f"ws://127.0.0.1:{free_port()}/secret-path"
     with cameras.connect(BrowserSettings(url=url)) as opened, pytest.raises(DependencyUnavailable) as found:
         one(opened, Subject(site="x", url="http://x.example/"))
     assert "does not answer" in str(found.value)
@@ -346,6 +342,11 @@ def test_what_is_no_browser_is_not_tried_again(pages: Pages, scheme: str) -> Non
         one(opened, Subject(site="x", url="http://x.example/"))
     assert "not as a browser" in str(found.value)
     assert "hush" not in str(found.value)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(params=["playwright", "cdp"])
@@ -367,19 +368,7 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     )
     family = [psutil.Process(child.pid)]
     try:
-        wait_until(
-            lambda: (
-                [c for c in family[0].net_connections() if c.status == "LISTEN" and c.laddr.port == port]
-                or [
-                    c
-                    for p in family[0].children(recursive=True)
-                    for c in p.net_connections()
-                    if c.status == "LISTEN" and c.laddr.port == port
-                ]
-            ),
-            description="the browser to listen",
-            timeout_seconds=30,
-        )
+        wait_until(lambda: listens(port), description="the browser to listen")
         yield url
     finally:
         family += family[0].children(recursive=True)
