@@ -22,9 +22,12 @@ from aegis_lib.changes.selectors import Selector
 LARGEST_BYTES = 2 * 1024 * 1024
 MOST_LINES = 5_000
 LONGEST_LINE = 1_000
+_CHUNK_BYTES = 32_768
 _LONG_PARAGRAPH = 240
 _LEAST_SHARE = 0.25
-_MOST_ELEMENTS = 300_000
+MOST_ELEMENTS = 100_000
+MOST_LETTERS = 300_000
+DEEPEST = 500
 _ADVERT_LETTERS = 600
 _SENTENCE = re.compile(r"(?<=[.!?\u2026]) +(?=[\"'(\u201c\u00ab]?[A-Z\u00c0-\u00de0-9])")
 _ODD = re.compile(
@@ -103,19 +106,26 @@ def _of_html(text: str, rules: ContentRules, cut: bool) -> Extracted:
     parser = etree.HTMLParser(
         target=page, encoding="utf-8", no_network=True, huge_tree=False, remove_comments=True, remove_pis=True
     )
-    prepared = markup.prepared(text)
+    prepared = markup.prepared(text).encode("utf-8", "replace")
     try:
-        parser.feed(prepared.encode("utf-8", "replace"))
+        for start in range(
+            0, len(prepared), _CHUNK_BYTES
+        ):  # so that too long a page is not parsed to its end
+            parser.feed(prepared[start : start + _CHUNK_BYTES])
         parser.close()
-    except etree.XMLSyntaxError:
-        cut = cut or page.elements > 0  # too deep: what came before counts
+    except (_Enough, etree.XMLSyntaxError):
+        cut = cut or page.elements > 0  # too long or too deep: what came before counts
     pieces, found = page.content()
     lines, more = _bounded(_lines("".join(pieces)))
     title = "" if rules.selector else clean(page.title)[:LONGEST_LINE]
-    return Extracted(lines, title, found, cut or more or page.elements > _MOST_ELEMENTS)
+    return Extracted(lines, title, found, cut or more)
 
 
-@dataclass
+class _Enough(Exception):
+    """The page is longer than any that is worth reading."""
+
+
+@dataclass(slots=True)
 class _Frame:
     """An open element."""
 
@@ -166,11 +176,11 @@ class _Page:
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         self.elements += 1
+        if self.elements > MOST_ELEMENTS or self._letters > MOST_LETTERS or len(self._open) > DEEPEST:
+            raise _Enough
         above = self._open[-1] if self._open else None
         states = above.states if above else tuple(one.start for one in self._selectors)
         frame = _Frame(name, above.hidden if above else False, len(self._pieces), self._link_letters)
-        if self.elements > _MOST_ELEMENTS:
-            frame.hidden = True
         if self._selectors and not frame.hidden:
             classes = frozenset(attributes.get("class", "").split())
             entered = [
@@ -305,9 +315,11 @@ def _lines(text: str) -> Iterator[str]:
 
 def _bounded(lines: Any) -> tuple[tuple[str, ...], bool]:
     kept: list[str] = []
+    room = MOST_LETTERS
     for text in lines:
         for start in range(0, len(text), LONGEST_LINE):
-            if len(kept) == MOST_LINES:
+            if len(kept) == MOST_LINES or room <= 0:
                 return tuple(kept), True
             kept.append(text[start : start + LONGEST_LINE])
+            room -= len(kept[-1])
     return tuple(kept), False

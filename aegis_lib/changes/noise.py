@@ -74,7 +74,8 @@ _COUNTED_DONE = (
     r"(?:viewed|downloaded|read|shared|played|watched|visited|used|liked|seen|opened|clicked|installed|cited)"
 )
 _PEOPLE = (
-    r"(?:people|persons?|users?|shoppers|customers|others?|guests|visitors|travell?ers)(?: (?:are|is|have|just))?"
+    r"(?:people|persons?|users?|shoppers|customers|others?|guests|visitors|travell?ers)"
+    r"(?: (?:are|is|have|just))?"
     r"(?: (?:also|currently|now|recently))? (?:viewing|watching|looking|browsing|online|reading|here|viewed|"
     r"interested|bought|booked|added)"
 )
@@ -104,15 +105,16 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(r"(?<![\d.,$\u20ac\u00a3])1[5-9]\d{8}(?:\d{3})?(?![\d.,])"),  # seconds since 1970
     ),
     Noise.TIMES: (
-        re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?"),
-        re.compile(rf"(?:{_DATE}{_JOINT})?{_EXACT}(?:{_JOINT}{_DATE})?", _LOOSE),
+        re.compile(r"(?<!\d)\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})?"),
+        re.compile(rf"(?<![\w:])(?:{_DATE}{_JOINT})?{_EXACT}(?:{_JOINT}{_DATE})?", _LOOSE),
         re.compile(
             rf"\b({_ABOUT_TIME})(?: (?:on|at|am|um|le|el|vom|the|is|it))?[ :]{{1,3}}{_MOMENT}", _LOOSE
         ),
         re.compile(rf"\b({_ABOUT_TIME})[ :]{{1,3}}(?:about |over |vor |il y a |hace )?{_AMOUNT} {_SPAN}"
                    r"(?: ago)?", _LOOSE),
         re.compile(
-            rf"\b(?:about |over |almost |less than )?{_AMOUNT} {_SPAN}(?: and {_AMOUNT} {_SPAN})? ago\b", _LOOSE
+            rf"\b(?:about |over |almost |less than )?{_AMOUNT} {_SPAN}(?: and {_AMOUNT} {_SPAN})? ago\b",
+            _LOOSE,
         ),
         re.compile(r"\b\d{1,4} ?(?:s|m|min|mins|h|hrs?|d|w|mo|y) ago\b", _LOOSE),
         re.compile(rf"\b(?:vor|il y a|hace) {_AMOUNT} {_SPAN}", _LOOSE),
@@ -125,11 +127,13 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         ),
         re.compile(rf"\b\d{{1,4}} {_SPAN} (?:left|remaining|to go)\b", _LOOSE),
         re.compile(
-            r"((?:\u00a9|\(c\)|\bcopyright)(?: copyright)?) ?(?:\u00a9 ?)?\d{4}(?: ?[-\u2013] ?\d{4})?", _LOOSE
+            r"((?:\u00a9|\(c\)|\bcopyright)(?: copyright)?) ?(?:\u00a9 ?)?\d{4}(?: ?[-\u2013] ?\d{4})?",
+            _LOOSE,
         ),
         re.compile(r"(?<=\d{4})( ?[-\u2013] ?)\d{4}(?= ?\u00a9)", _LOOSE),
         re.compile(
-            rf"(?m)^(?:(?:{_WEEKDAY},? )?{_DATE}(?:{_JOINT}{_CLOCK})?|\d{{1,2}}:\d{{2}}{_ZONE}{{1,2}})$", _LOOSE
+            rf"(?m)^(?:(?:{_WEEKDAY},? )?{_DATE}(?:{_JOINT}{_CLOCK})?|\d{{1,2}}:\d{{2}}{_ZONE}{{1,2}})$",
+            _LOOSE,
         ),
     ),
     Noise.COUNTERS: (
