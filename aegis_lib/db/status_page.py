@@ -126,9 +126,7 @@ class StatusPageStore:
         }.get(anomaly.series.partition("/")[0])
         if query is None:
             return []
-        rows = query(
-            host=anomaly.host, subject=anomaly.subject, metric=anomaly.metric, start=start, end=end
-        )
+        rows = query(host=anomaly.host, subject=anomaly.subject, metric=anomaly.metric, start=start, end=end)
         return [Point.model_construct(**row) for row in rows]
 
     def jobs(self, start: datetime, end: datetime) -> list[JobTicks]:

@@ -282,7 +282,11 @@ def facts(**known: object) -> Facts:
             Level.SOME,
             "The one site is up with a problem; no alert is open.",
         ),
-        (facts(sites=Sites(now=(site(age=DAY),))), Level.NONE, "The one site is not known; no alert is open."),
+        (
+            facts(sites=Sites(now=(site(age=DAY),))),
+            Level.NONE,
+            "The one site is not known; no alert is open.",
+        ),
         (
             facts(
                 containers=Containers(cases=(case_of("web"),)), alerts=(alert(Severity.WARNING, over=True),)
