@@ -60,7 +60,8 @@ FORBIDDEN = {
     "policies decide without I/O, clock, settings or logs": (
         (*(f"aegis_lib/{area}/policy.py" for area in AREAS), "aegis_lib/ledger/problems.py",
          "aegis_lib/status_page/composing.py", "aegis_lib/sites/judging.py",
-         *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS), "aegis_lib/changes/*.py"),
+         *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS),
+         "aegis_lib/anomaly/detection/*.py", "aegis_lib/changes/*.py"),
         ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
          "pathlib", *IO_LIBRARIES),
