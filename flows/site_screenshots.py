@@ -9,8 +9,6 @@ from prefect.client.schemas.objects import State
 
 from aegis_lib import clock
 from aegis_lib.adapters import picture_files
-from aegis_lib.adapters.browser import camera
-from aegis_lib.adapters.picture_diff import Darkroom
 from aegis_lib.db import database
 from aegis_lib.pictures import service
 from aegis_lib.pictures.model import PicturesReport
@@ -22,6 +20,10 @@ from flows._policy import job, outcome, step
 @step
 def photograph(only: str | None) -> PicturesReport:
     """Take the pictures, compare them with those before, and tell."""
+    # Here: the worker keeps every flow's imports in memory, and a run every six hours can afford two seconds.
+    from aegis_lib.adapters.browser import camera
+    from aegis_lib.adapters.picture_diff import Darkroom
+
     config = _open.config()
     with (
         camera.connect(BrowserSettings(), config.pictures.at_once) as opened,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from aegis_lib.pictures import messages, policy
 from aegis_lib.pictures.model import Picture, PictureRules, Region, SiteHistory, Subject, Viewport
 from aegis_lib.settings import BrowserSettings
 from aegis_lib.sites.model import Site
+from tests.architecture.source import ROOT
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SUBJECT = Subject(site="shop", url="https://shop.example/")
@@ -92,6 +94,16 @@ def test_rules_that_cannot_work_are_refused(rules: dict[str, object]) -> None:
 def test_only_web_addresses_are_opened(url: str) -> None:
     with pytest.raises(ValidationError):
         Subject(site="x", url=url)
+
+
+def test_whoever_only_loads_the_job_does_not_load_a_browsers_library() -> None:
+    tree = ast.parse((ROOT / "flows/site_screenshots.py").read_text())
+    loaded = " ".join(
+        ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+    assert "picture_files" in loaded
+    assert "browser" not in loaded
+    assert "picture_diff" not in loaded
 
 
 def test_a_viewport_reads_as_people_write_it() -> None:
