@@ -182,7 +182,7 @@ def _summary(found: Difference, titled: bool) -> str:
 
 
 def _quoted(text: str) -> str:
-    text = text.removeprefix(_TITLE)
+    text = text.removeprefix(_TITLE).strip(f" {noise.GAP}")
     return f'"{text}"' if len(text) <= _QUOTED else f'"{text[: _QUOTED - 1]}\u2026"'
 
 
