@@ -18,7 +18,7 @@ _DAY = timedelta(days=1)
 
 
 class MaintenanceWindow(Frozen):
-    """A time of day, on some or all days: runs of a schedule are not started, failures of a site do not count.
+    """A time of day, on some or all days: runs of a schedule do not start, failures of a site do not count.
 
     `end` before `start` means the next morning; the days are those on which the window starts.
     """

@@ -61,7 +61,7 @@ class Exchange:
         self._spent: dict[str, float] = {"dns": 0.0, "connect": 0.0, "tls": 0.0, "total": 0.0}
         self._first_byte: float | None = None
         self._certificate: Certificate | None = None
-        self._curl = pycurl.Curl()  # one for all redirects: it keeps cookies
+        self._curl: pycurl.Curl | None = None
 
     @property
     def home(self) -> str:
@@ -85,7 +85,8 @@ class Exchange:
             self._end_with(FailureKind.TIMEOUT, f"{len(self._visited)} redirects took all of the time")
             return None
         self._chunks, self._size, self._too_large = [], 0, False
-        self._ready(curl := self._curl, left)
+        curl = self._curl = self._curl or pycurl.Curl()  # one for all redirects: it keeps cookies
+        self._ready(curl, left)
         curl.setopt(pycurl.HTTPGET, 1)  # forgets the method and the body of the request before
         curl.unsetopt(pycurl.CUSTOMREQUEST)
         if self._method == "HEAD":
