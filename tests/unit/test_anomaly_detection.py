@@ -211,6 +211,27 @@ def test_noise_gives_few_alarms(seed: int) -> None:
     assert len(alarms(during(detector, 10 * DAY, lambda _: chance.lognormvariate(4, 0.3)))) <= 6
 
 
+@pytest.mark.parametrize(
+    "series", [noise(4), daily(4), lambda at: random.Random(at.timestamp()).lognormvariate(4, 0.6)]
+)
+def test_about_99_of_100_points_are_within_the_bounds_that_are_told(series: Series) -> None:
+    detector = Detector()
+    shown: list[tuple[float, Score]] = []
+    for n in range(15 * DAY):
+        value = series(START + n * STEP)
+        shown.append((value, feed(detector, [value])[0]))
+    within = [score.low <= value <= score.high for value, score in shown[3 * DAY :]]  # type: ignore[operator]
+    assert 0.98 < sum(within) / len(within) < 0.997
+
+
+def test_bounds_narrow_again_when_what_widened_them_has_a_rhythm() -> None:
+    chance = random.Random(5)
+    detector = learned(lambda at: chance.gauss(10, 1) + (60 if at.minute < 5 else 0), 14 * DAY)
+    high = feed(detector, [70.0, 10.0])[1].high
+    assert high is not None
+    assert 10 < high < 30
+
+
 def test_a_hole_in_the_points_is_no_point() -> None:
     detector = of_days(10)
     assert detector.last_at is not None

@@ -15,7 +15,7 @@ _ERROR = 0.01
 """Weight of a new point in what a guess is usually wrong by."""
 _RATE = 0.2
 _OUTSIDE = 0.005
-"""Share of the points beyond each bound. A bound moves by shares of the usual error (Robbins, Monro 1951)."""
+"""Share of the points beyond each bound, which is found step by step (Robbins, Monro 1951)."""
 
 
 class Expectation:
@@ -61,9 +61,12 @@ class Expectation:
         if self._points < 50:
             self._up = self._down = 4 * self._error
             return
-        step = _RATE * self._error
-        self._up = max(0.0, self._up + step * ((1 - _OUTSIDE) if off > self._up else -_OUTSIDE))
-        self._down = max(0.0, self._down + step * ((1 - _OUTSIDE) if -off > self._down else -_OUTSIDE))
+        self._up = self._moved(self._up, off)
+        self._down = self._moved(self._down, -off)
+
+    def _moved(self, bound: float, off: float) -> float:
+        step = _RATE * max(self._error, bound / 2)
+        return max(0.0, bound + step * ((1 - _OUTSIDE) if off > bound else -_OUTSIDE))
 
     def forget(self) -> None:
         """The level may be another from now on."""
