@@ -43,13 +43,13 @@ def began(incidents: Sequence[Incident], standings: dict[str, Standing], *, all_
     if len(incidents) == 1:
         title = f"Site {first.site} {_BEGINS[first.kind]}"
         lines = [f"{_named(first, standings)}: {inline(first.reason, 500)}.", *_since(first, standings)]
-        lines.append(f"Look at it: `aegis sites check {first.site}`. Told once; the end is told, too.")
+        lines.append(f"Look at it: `aegis sites check {first.site}`. The end is told, too.")
     else:
         title = f"{len(incidents)} {_MANY[first.kind]}"
         lines = [f"- {_named(one, standings)}: {inline(one.reason)}" for one in incidents[:MOST_NAMED]]
         if len(incidents) > MOST_NAMED:
             lines.append(f"- and {len(incidents) - MOST_NAMED} more: `aegis sites incidents`")
-        lines.append("Told once; when all of them are over, that is told, too.")
+        lines.append("When all of them are over, that is told, too.")
     if all_failing and first.kind is IncidentKind.DOWN:
         lines.append("No site answers at all: look at the network and the DNS of this host first.")
     key = alert_key(incidents)
@@ -92,7 +92,8 @@ def ended(incidents: Sequence[Incident], standings: dict[str, Standing]) -> Mess
     if alone:
         title = f"Site {first.site} {_OVER[first.kind]}"
     else:
-        title = f"The sites of the last alert {_MANY_OVER[first.kind]}"
+        together = (first.alert_key or "").rpartition(":")[2]  # see alert_key
+        title = f"All {together} sites {_MANY_OVER[first.kind]}"
     lines = [_over(one, standings) for one in incidents[:MOST_NAMED]]
     if len(incidents) > MOST_NAMED:
         lines.append(f"And {len(incidents) - MOST_NAMED} more.")

@@ -231,7 +231,7 @@ def test_many_at_once_are_one_alert_that_ends_with_the_last() -> None:
     rig.run(failing("s07"))
     assert rig.titles == ["40 sites are down"]
     rig.run(fine)
-    assert rig.titles == ["40 sites are down", "The sites of the last alert are up again"]
+    assert rig.titles == ["40 sites are down", "All 40 sites are up again"]
     assert rig.notifier.sent[1].problem == begin.problem
     assert len(rig.memory.recorded) == 3
 
