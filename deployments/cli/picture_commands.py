@@ -130,7 +130,7 @@ def take(
     name: str,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], allow_leading_hyphen=True)] = None,
     marked: Path | None = None,
 ) -> int:
     """Take a picture of a site right now, as the job would. Nothing is kept, nobody is told.
