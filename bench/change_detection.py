@@ -2,11 +2,12 @@
 
     python bench/change_detection.py [--pages 30] [--json] [--misses]
 
-Made-up pages of eight kinds (`tests/changing_pages.py`) are read twice. Between the visits every page gets other
-times, tokens, counters, advertisements, class names, order of lists: all the noise it has, one kind of it, or some.
-On half of the pairs somebody also changed one thing: a price, the stock, a word, a title. Precision is the share of
-true changes among those told, recall the share told of those that were made. Peers: a checksum of the bytes; a
-comparison of the page's visible text; that of its main text as trafilatura finds it, where that is installed.
+Made-up pages of eight kinds (`tests/changing_pages.py`) are read twice. Between the visits every page gets
+other times, tokens, counters, advertisements, class names, order of lists: all the noise it has, one kind
+of it, or some. On half of the pairs somebody also changed one thing: a price, the stock, a word, a title.
+Precision is the share of true changes among those told, recall the share told of those that were made.
+Peers: a checksum of the bytes; a comparison of the page's visible text; that of its main text as
+trafilatura finds it, where that is installed.
 """
 
 from __future__ import annotations
@@ -118,9 +119,7 @@ def main() -> None:
             )
             print(*(f"{count:5}  {what}" for what, count in wrong.most_common()), sep="\n")
     if not options.json:
-        print(
-            f"{len(made)} pairs of pages, on {sum(changed for *_, changed in made)} of them something was changed"
-        )
+        print(f"{len(made)} pairs of pages; on {sum(changed for *_, changed in made)} something was changed")
         for name, found in figures.items():
             print(f"{name:14} precision {found['precision']:.3f}  recall {found['recall']:.3f}  "
                   f"{found['milliseconds_per_page']:.2f} ms a page")  # fmt: skip
