@@ -21,25 +21,18 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import dns.message
-import dns.rcode
-import dns.rrset
 import h2.config
 import h2.connection
 import h2.events
 
 from tests.fake_services.authority import issue, serving
+from tests.fake_services.name_server import NameServer
 
 HOST = "127.0.0.1"
 OTHER_HOST = "127.0.0.2"
 BOMB = gzip.compress(b"\0" * 20_000_000)
-RECORDS = {
-    ("shop.example.", "A"): ("192.0.2.10", "192.0.2.11"),
-    ("shop.example.", "MX"): ("10 mail.shop.example.",),
-    ("shop.example.", "TXT"): ('"v=spf1 -all" " and more"',),
-}
 Writer = asyncio.StreamWriter
 Animal = Callable[["Zoo", asyncio.StreamReader, Writer, str], Awaitable[None]]
 
@@ -108,7 +101,7 @@ class Zoo:
         await self._serve("tls_hangs_up", _hangs_up_at_once)
         await self._serve("banner", _greets)
         loop = asyncio.get_running_loop()
-        names, _ = await loop.create_datagram_endpoint(_Names, local_addr=(HOST, 0))
+        names, _ = await loop.create_datagram_endpoint(NameServer, local_addr=(HOST, 0))
         self._servers.append(names)
         self.ports["names"] = names.get_extra_info("sockname")[1]
         self.ports["refused"] = _free_port()
@@ -244,28 +237,6 @@ class Zoo:
     def close(self) -> None:
         for held in self._held:
             held.close()
-
-
-class _Names(asyncio.DatagramProtocol):
-    """A name server for RECORDS. `silent.example` gets no answer, `broken.example` SERVFAIL."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        query = dns.message.from_wire(data)
-        (question,) = query.question
-        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
-        if name.startswith("silent."):
-            return
-        reply = dns.message.make_response(query)
-        if name.startswith("broken."):
-            reply.set_rcode(dns.rcode.SERVFAIL)
-        elif not any(known == name for known, _ in RECORDS):
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif found := RECORDS.get((name, kind)):
-            reply.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *found))
-        self.transport.sendto(reply.to_wire(), addr)
 
 
 # --- animals that never come to a proper end; each is (zoo, reader, writer, head) ---
