@@ -95,6 +95,7 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/screenshots.py
 	$(BIN)/python bench/anomaly_nab.py $(if $(NAB),--nab $(NAB)) # NAB=FOLDER: a checkout of numenta/NAB
 	$(BIN)/python bench/change_detection.py
+	$(BIN)/python bench/anomaly_alerts.py
 	$(BIN)/python bench/faults.py
 
 .PHONY: clean

@@ -55,8 +55,10 @@ _BY_UNIT: Mapping[Unit, float] = {
     Unit.COUNT: 5,
     Unit.MILLISECONDS: 50,
 }
-SMALLEST_SHARE = 0.1
-"""And nothing that is less than a tenth away from what was expected, but for ratios, which have a scale."""
+SMALLEST_FACTOR: Mapping[Unit, float] = {Unit.RATIO: 1.0, Unit.BYTES_PER_SECOND: 2.0}
+"""And traffic must be twice or half of what was expected: it comes in bursts. Ratios have a scale already ..."""
+USUAL_SMALLEST_FACTOR = 1.1
+"""... and the rest must be a tenth away."""
 _WEIGHT = {Kind.CONTAINER: 2, Kind.SITE: 1, Kind.HOST: 0}
 """Of two that are unusual together, the container is the likelier cause."""
 
@@ -91,8 +93,9 @@ def matters(series: Series, value: float, expected: float | None, config: Anomal
     """Whether the change is large enough to be of interest, however unusual it is."""
     if expected is None:
         return False
-    share = 0.0 if series.measures.unit is Unit.RATIO else SMALLEST_SHARE * abs(expected)
-    return abs(value - expected) >= max(smallest_change(series, config), share)
+    factor = SMALLEST_FACTOR.get(series.measures.unit, USUAL_SMALLEST_FACTOR)
+    apart = value >= expected * factor or value <= expected / factor
+    return apart and abs(value - expected) >= smallest_change(series, config)
 
 
 def smallest_change(series: Series, config: AnomalyConfig) -> float:

@@ -140,7 +140,8 @@ class AnomalyStore:
         return frozenset(row["series"] for row in rows)
 
     def forget_series(self, before: datetime) -> int:
-        """Forget the detectors of series of which nothing was measured since; how many."""
+        """Forget the detectors of series of which nothing was measured since, and old lessons; how many."""
+        self._queries.forget_lessons(before=before)
         return int(self._queries.forget_series(before=before))
 
     def warming_up(self) -> int:

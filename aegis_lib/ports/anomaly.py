@@ -34,7 +34,7 @@ class AnomalyStore(Protocol):
         """
 
     def forget_series(self, before: datetime) -> int:
-        """Forget the detectors of series of which nothing was measured since; how many."""
+        """Forget the detectors of series of which nothing was measured since, and old lessons; how many."""
 
     def warming_up(self) -> int:
         """How many series are still being learned."""

@@ -14,6 +14,7 @@ from tests.fake_anomalies import HOST_CPU, NOON, SHOP, WEB_CPU, WEB_MEMORY, new_
 
 CALM = timedelta(minutes=30)
 CONFIG = AnomalyConfig()
+WEB_SENT = Series(kind=Kind.CONTAINER, host="local", subject="web", metric="network_sent_bytes_per_second")
 
 
 def of(subject: str, metric: str = "cpu_cores", host: str = "local") -> Series:
@@ -64,6 +65,10 @@ def test_every_unit_has_a_smallest_change() -> None:
         (WEB_MEMORY, 400e6, 300e6, True),
         (WEB_MEMORY, 310e6, 300e6, False),
         (WEB_MEMORY, 20_100e6, 20_000e6, False),  # a hundred megabytes, but a half percent
+        (WEB_SENT, 6e6, 4e6, False),
+        (WEB_SENT, 9e6, 4e6, True),
+        (WEB_SENT, 1e6, 4e6, True),
+        (WEB_SENT, 90e3, 4e3, False),
         (SHOP, 90, 20, True),
         (SHOP, 40, 20, False),
         (SHOP, 40, None, False),

@@ -128,6 +128,10 @@ SELECT series FROM made UNION ALL SELECT series FROM renewed;
 -- Series that nothing was measured of since a time.
 DELETE FROM anomaly_series WHERE seen_until < :before;
 
+-- name: forget_lessons!
+-- Lessons that have not held since a time.
+DELETE FROM anomaly_lessons WHERE expires_at < :before;
+
 -- name: warming_up$
 -- How many series are still being learned.
 SELECT count(*) FROM anomaly_series WHERE warming_up;
