@@ -57,6 +57,8 @@ T = TypeVar("T")
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 _ANY_VERSION = "1.41"
 _COUNTED_AT_ONCE = 32
+_COUNTED_AT_ONCE_OVER_SSH = 8
+"""A server of ssh lets ten sessions into one connection, unless it was told otherwise."""
 _COUNTING_SECONDS = 20.0
 """After that no further container is asked about what it uses."""
 _ADDRESS = re.compile(r"^(unix:///|(tcp|https?|ssh)://[^/\s])\S*$")
@@ -200,7 +202,8 @@ class DockerEngine:
             return {}
         client = self._ask(lambda opened: opened)
         until = time.monotonic() + _COUNTING_SECONDS
-        with ThreadPoolExecutor(min(_COUNTED_AT_ONCE, len(container_ids))) as threads:
+        most = _COUNTED_AT_ONCE_OVER_SSH if self._address.startswith("ssh://") else _COUNTED_AT_ONCE
+        with ThreadPoolExecutor(min(most, len(container_ids))) as threads:
             answers = list(threads.map(lambda one: self._counted(client, one, until), container_ids))
         return {one: said for one, said in zip(container_ids, answers, strict=True) if said is not None}
 
