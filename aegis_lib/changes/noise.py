@@ -49,26 +49,26 @@ _SPAN = (
 )
 _AMOUNT = r"(?:\d{1,4}|an?|one|a few|few|several|einer?|einem|une?|una?)"
 _ABOUT_TIME = (
-    r"(?:last (?:updated?|modified|changed|checked|refreshed|seen|edited)|updated|modified|generated|"
-    r"refreshed|"
-    r"rendered|retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|time|"
-    r"today is|"
-    r"it is now|now|posted|published|printed|accessed|next (?:check|update|refresh|sync|scan|poll|reload)|"
-    r"zuletzt aktualisiert|aktualisiert|stand|ge\u00e4ndert|"
-    r"mis \u00e0 jour|actualizado|\u00faltima actualizaci\u00f3n)"
+    r"(?:last (?:updated?|modified|changed?|checked|refreshed|seen|edited|build|run|login|sync|commit|post|reply|"
+    r"activity|visit|backup|scan|deployment|deployed|import)|updated|modified|generated|refreshed|rendered|"
+    r"retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|today is|it is now|"
+    r"currently|now|posted|published|printed|accessed|asked|answered|added|edited|uploaded|listed|active|"
+    r"next (?:check|update|refresh|sync|scan|poll|reload)|zuletzt aktualisiert|aktualisiert|letzte \u00c4nderung|"
+    r"letztes update|stand|ge\u00e4ndert|derni\u00e8re (?:mise \u00e0 jour|modification)|mis \u00e0 jour|"
+    r"publi\u00e9|actualizado|\u00faltima actualizaci\u00f3n)"
 )
 _COUNTED = (
-    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|viewers?|hits|impressions|"
-    r"likes?|"
-    r"dislikes?|shares?|retweets?|reposts?|comments?|repl(?:y|ies)|reactions?|upvotes?|downvotes?|votes?|"
-    r"followers?|subscribers?|members? online|users? online|guests? online|online(?: now)?|downloads?|plays|"
-    r"listens|stars?|forks?|watchers|ratings?|reviews?|bookmarks?|claps|sold|Aufrufe|Besucher|Kommentare?|"
-    r"Bewertungen|vues|visiteurs|commentaires|avis|visitas|comentarios)"
+    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|reads|viewers?|hits|impressions|"
+    r"likes?|dislikes?|shares?|retweets?|reposts?|comments?|answers?|repl(?:y|ies)|reactions?|upvotes?|"
+    r"downvotes?|votes?|followers?|subscribers?|(?:members?|users?|guests?) online|online(?: now)?|downloads?|"
+    r"plays|listens|stars?|forks?|watchers|watching|listening|ratings?|reviews?|bookmarks?|claps|sold|Aufrufe|"
+    r"Besucher|Kommentare?|Bewertungen|vues|visiteurs|commentaires|avis|visitas|comentarios)"
 )
 _COUNTED_LABEL = (
-    r"(?:(?:page ?|total |unique )?(?:views|visits|visitors|readers|viewers|hits|likes|shares|comments|"
-    r"replies|reactions|followers|subscribers|downloads|users online|members online|online|reviews|ratings)|"
-    r"visitor (?:no|number)|Aufrufe|Besucher|Kommentare|vues|visitas)"
+    r"(?:(?:page ?|total |unique )?(?:views|visits|visitors|readers|reads|viewers|hits|likes|shares|comments|"
+    r"replies|answers|votes|stars|forks|reactions|followers|subscribers|downloads|(?:users|members|guests) online|"
+    r"online|reviews|ratings)|visitor(?: (?:no|number))?|(?:rated|used|loved|trusted|recommended|liked) by|"
+    r"Aufrufe|Besucher|Kommentare|vues|visitas)"
 )
 _COUNTED_DONE = (
     r"(?:viewed|downloaded|read|shared|played|watched|visited|used|liked|seen|opened|clicked|installed|cited)"
@@ -81,7 +81,7 @@ _PEOPLE = (
 )
 _ID_LABEL = (
     r"(?:(?:request|session|trace|correlation|transaction|incident|ray|visitor|build|page|error|reference|"
-    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|nonce|csrf(?:[ _-]?token)?|"
+    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|captcha(?: code)?|nonce|csrf(?:[ _-]?token)?|"
     r"token|"
     r"etag|checksum|sha256|sha1|md5|build|revision|commit|ref)"
 )
@@ -95,6 +95,11 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
             r"\b((?:served|rendered|hosted|generated|delivered|answered) (?:by|on|from|at)|node|pod|"
             r"instance) "
             r"(?=[\w.-]{0,80}\d)[\w.-]{3,80}", _LOOSE
+        ),
+        re.compile(
+            r"\b((?:your |my )?ip(?:v[46])?(?: address)?(?: is)?:?) "
+            r"(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]{1,4}:[0-9a-f:]{2,36})",
+            _LOOSE,
         ),
         re.compile(r"(?<=[\w][-_])(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{8,64}\b"),
         re.compile(r"\b(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{12,128}\b", _LOOSE),
@@ -122,7 +127,7 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(rf"\b(?:today|yesterday|heute|gestern|hier|ayer)(?: at| um| \u00e0)?,? {_CLOCK}", _LOOSE),
         re.compile(
             rf"\b((?:ends?|starts?|expires?|closes?|begins?|resets?|refresh(?:es)?|next \w{{1,20}}) in) "
-            rf"{_AMOUNT} ?(?:{_SPAN}|[dhms]\b)(?:[ ,]{{1,2}}(?:and )?\d{{1,3}} ?(?:{_SPAN}|[dhms]\b)){{0,3}}",
+            rf"(?:\d{{1,3}}:\d{{2}}\b|{_AMOUNT} ?(?:{_SPAN}|[dhms]\b))(?:[ ,]{{1,2}}(?:and )?\d{{1,3}} ?(?:{_SPAN}|[dhms]\b)){{0,3}}",
             _LOOSE,
         ),
         re.compile(rf"\b\d{{1,4}} {_SPAN} (?:left|remaining|to go)\b", _LOOSE),
@@ -138,17 +143,27 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
     ),
     Noise.COUNTERS: (
         re.compile(r"(?m)^\(\d{1,6}\+?\) "),
-        re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left))", _LOOSE),
+        re.compile(
+            rf"(?<![\d.,$\u20ac\u00a3])(?<!up to )(?<!most )(?<!least )(?<!max )(?<!max\. )(?<!limit )(?<!first )"
+            rf"{_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left|per|allowed|included|maximum|max|each|every|"
+            rf"a day|a month|required|needed))",
+            _LOOSE,
+        ),
+        re.compile(
+            rf"([\u2764\u2665\u2605\u2606\U0001f44d\U0001f441\U0001f4ac\U0001f525]\ufe0f?) ?{_NUMBER}(?!\w)"
+        ),
         re.compile(rf"(?<![\d.,$\u20ac\u00a3]){_NUMBER} (?:other )?({_PEOPLE})", _LOOSE),
         re.compile(rf"\b({_COUNTED_DONE}) {_NUMBER} (?:times|x)\b", _LOOSE),
         re.compile(
-            rf"\b({_COUNTED_LABEL})(?: (?:today|now|so far|this week))?[ :(]{{1,3}}{_NUMBER}\)?", _LOOSE
+            rf"\b({_COUNTED_LABEL})(?: (?:today|now|so far|this week))?[ :(#]{{1,3}}"
+            rf"{_NUMBER}(?![\w%])\)?",
+            _LOOSE,
         ),
         re.compile(
-            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|"
+            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|erstellt|geladen|"
             r"queries)"
-            r"(?: (?:page|in|time|by|load|took|results)){0,3}:?) "
-            r"\d{1,6}(?:[.,]\d{1,9})? ?(?:s|ms|sec|secs|seconds?|milliseconds?|\u00b5s)\b",
+            r"(?: (?:page|in|time|by|load|took|results|en)){0,3}:?) "
+            r"\d{1,6}(?:[.,]\d{1,9})? ?(?:s|ms|sec|secs|seconds?|milliseconds?|Sekunden?|secondes?|segundos?|\u00b5s)\b",
             _LOOSE,
         ),
         re.compile(r"\b\d{1,6} (?:sql |database |db )?quer(?:y|ies)\b", _LOOSE),
