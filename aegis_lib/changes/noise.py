@@ -49,24 +49,31 @@ _SPAN = (
 )
 _AMOUNT = r"(?:\d{1,4}|an?|one|a few|few|several|einer?|einem|une?|una?)"
 _ABOUT_TIME = (
-    r"(?:last (?:updated?|modified|changed?|checked|refreshed|seen|edited|build|run|login|sync|commit|post|reply|"
+    r"(?:last (?:updated?|modified|changed?|checked|refreshed|seen|edited|build|run|login|sync|commit|post|"
+    r"reply|"
     r"activity|visit|backup|scan|deployment|deployed|import)|updated|modified|generated|refreshed|rendered|"
-    r"retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|today is|it is now|"
+    r"retrieved|fetched|crawled|checked|as of|current time|server time|local time|time now|today is|"
+    r"it is now|"
     r"currently|now|posted|published|printed|accessed|asked|answered|added|edited|uploaded|listed|active|"
-    r"next (?:check|update|refresh|sync|scan|poll|reload)|zuletzt aktualisiert|aktualisiert|letzte \u00c4nderung|"
+    r"next (?:check|update|refresh|sync|scan|poll|reload)|zuletzt aktualisiert|aktualisiert|"
+    r"letzte \u00c4nderung|"
     r"letztes update|stand|ge\u00e4ndert|derni\u00e8re (?:mise \u00e0 jour|modification)|mis \u00e0 jour|"
     r"publi\u00e9|actualizado|\u00faltima actualizaci\u00f3n)"
 )
 _COUNTED = (
-    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|reads|viewers?|hits|impressions|"
+    r"(?:(?:page|unique|total|profile) ?)?(?:views?|visits?|visitors?|readers?|reads|viewers?|hits|"
+    r"impressions|"
     r"likes?|dislikes?|shares?|retweets?|reposts?|comments?|answers?|repl(?:y|ies)|reactions?|upvotes?|"
-    r"downvotes?|votes?|followers?|subscribers?|(?:members?|users?|guests?) online|online(?: now)?|downloads?|"
-    r"plays|listens|stars?|forks?|watchers|watching|listening|ratings?|reviews?|bookmarks?|claps|sold|Aufrufe|"
+    r"downvotes?|votes?|followers?|subscribers?|(?:members?|users?|guests?) online|online(?: now)?|"
+    r"downloads?|"
+    r"plays|listens|stars?|forks?|watchers|watching|listening|ratings?|reviews?|bookmarks?|claps|sold|"
+    r"Aufrufe|"
     r"Besucher|Kommentare?|Bewertungen|vues|visiteurs|commentaires|avis|visitas|comentarios)"
 )
 _COUNTED_LABEL = (
     r"(?:(?:page ?|total |unique )?(?:views|visits|visitors|readers|reads|viewers|hits|likes|shares|comments|"
-    r"replies|answers|votes|stars|forks|reactions|followers|subscribers|downloads|(?:users|members|guests) online|"
+    r"replies|answers|votes|stars|forks|reactions|followers|subscribers|downloads|(?:users|members|"
+    r"guests) online|"
     r"online|reviews|ratings)|visitor(?: (?:no|number))?|(?:rated|used|loved|trusted|recommended|liked) by|"
     r"Aufrufe|Besucher|Kommentare|vues|visitas)"
 )
@@ -81,7 +88,8 @@ _PEOPLE = (
 )
 _ID_LABEL = (
     r"(?:(?:request|session|trace|correlation|transaction|incident|ray|visitor|build|page|error|reference|"
-    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|captcha(?: code)?|nonce|csrf(?:[ _-]?token)?|"
+    r"support|cache|node|server|host)[ _-]?(?:id|key|hash|token|ref|reference)|captcha(?: code)?|nonce|csrf"
+    r"(?:[ _-]?token)?|"
     r"token|"
     r"etag|checksum|sha256|sha1|md5|build|revision|commit|ref)"
 )
@@ -105,7 +113,8 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(r"\b(?=[0-9a-f]{0,31}[0-9])(?=[0-9]{0,31}[a-f])[0-9a-f]{12,128}\b", _LOOSE),
         # three changes between letters and digits in sixteen signs: nobody wrote that
         re.compile(
-            r"(?<![\w/+.-])(?=[A-Za-z_-]{0,20}\d{1,20}[A-Za-z_-]{1,20}\d{1,20}[A-Za-z_-])[\w+/-]{16,200}={0,2}"
+            r"(?<![\w/+.-])"
+            r"(?=[A-Za-z_-]{0,20}\d{1,20}[A-Za-z_-]{1,20}\d{1,20}[A-Za-z_-])[\w+/-]{16,200}={0,2}"
         ),
         re.compile(r"(?<![\d.,$\u20ac\u00a3])1[5-9]\d{8}(?:\d{3})?(?![\d.,])"),  # seconds since 1970
     ),
@@ -127,7 +136,8 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
         re.compile(rf"\b(?:today|yesterday|heute|gestern|hier|ayer)(?: at| um| \u00e0)?,? {_CLOCK}", _LOOSE),
         re.compile(
             rf"\b((?:ends?|starts?|expires?|closes?|begins?|resets?|refresh(?:es)?|next \w{{1,20}}) in) "
-            rf"(?:\d{{1,3}}:\d{{2}}\b|{_AMOUNT} ?(?:{_SPAN}|[dhms]\b))(?:[ ,]{{1,2}}(?:and )?\d{{1,3}} ?(?:{_SPAN}|[dhms]\b)){{0,3}}",
+            rf"(?:\d{{1,3}}:\d{{2}}\b|{_AMOUNT} ?(?:{_SPAN}|[dhms]\b))(?:[ ,]{{1,2}}(?:and )?\d{{1,3}} ?"
+            rf"(?:{_SPAN}|[dhms]\b)){{0,3}}",
             _LOOSE,
         ),
         re.compile(rf"\b\d{{1,4}} {_SPAN} (?:left|remaining|to go)\b", _LOOSE),
@@ -144,8 +154,10 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
     Noise.COUNTERS: (
         re.compile(r"(?m)^\(\d{1,6}\+?\) "),
         re.compile(
-            rf"(?<![\d.,$\u20ac\u00a3])(?<!up to )(?<!most )(?<!least )(?<!max )(?<!max\. )(?<!limit )(?<!first )"
-            rf"{_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left|per|allowed|included|maximum|max|each|every|"
+            rf"(?<![\d.,$\u20ac\u00a3])(?<!up to )(?<!most )(?<!least )(?<!max )(?<!max\. )(?<!limit )"
+            rf"(?<!first )"
+            rf"{_NUMBER} ({_COUNTED})\b(?! (?:price|in stock|left|per|allowed|included|maximum|max|each|"
+            rf"every|"
             rf"a day|a month|required|needed))",
             _LOOSE,
         ),
@@ -160,10 +172,12 @@ _PATTERNS: dict[Noise, tuple[re.Pattern[str], ...]] = {
             _LOOSE,
         ),
         re.compile(
-            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|erstellt|geladen|"
+            r"\b((?:generated|rendered|loaded|served|executed|processed|took|completed|built|page|query|"
+            r"erstellt|geladen|"
             r"queries)"
             r"(?: (?:page|in|time|by|load|took|results|en)){0,3}:?) "
-            r"\d{1,6}(?:[.,]\d{1,9})? ?(?:s|ms|sec|secs|seconds?|milliseconds?|Sekunden?|secondes?|segundos?|\u00b5s)\b",
+            r"\d{1,6}(?:[.,]\d{1,9})? ?(?:s|ms|sec|secs|seconds?|milliseconds?|Sekunden?|secondes?|segundos?|"
+            r"\u00b5s)\b",
             _LOOSE,
         ),
         re.compile(r"\b\d{1,6} (?:sql |database |db )?quer(?:y|ies)\b", _LOOSE),
