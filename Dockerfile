@@ -38,12 +38,12 @@ RUN rm -r requirements.lock requirements.image.lock compose \
 
 FROM ${PYTHON_IMAGE} AS aegis
 RUN apt-get update -q \
-    && apt-get install -y -q --no-install-recommends ca-certificates tini \
+    && apt-get install -y -q --no-install-recommends ca-certificates libatomic1 tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 aegis \
     && useradd --uid 10001 --gid aegis --home-dir /var/lib/aegis --no-create-home --shell /usr/sbin/nologin aegis \
     && install -d -o aegis -g aegis -m 0700 /var/lib/aegis /run/aegis \
-    && install -d -o aegis -g aegis -m 0755 /tmp/aegis/monitor/screenshots /etc/aegis
+    && install -d -o aegis -g aegis -m 0755 /tmp/aegis/monitor/screenshots /var/lib/aegis/report /etc/aegis
 COPY --from=libraries /opt/aegis /opt/aegis
 COPY --from=project /app /app
 ENV PATH=/app/bin:/opt/aegis/bin:$PATH \
@@ -56,6 +56,7 @@ ENV PATH=/app/bin:/opt/aegis/bin:$PATH \
     AEGIS_PROJECT_DIR=/app \
     AEGIS_DATA_DIR=/var/lib/aegis \
     AEGIS_JOURNAL_DIR=/var/lib/aegis/journal \
+    AEGIS_SCREENSHOT_DIR=/tmp/aegis/monitor/screenshots \
     PREFECT_HOME=/var/lib/aegis/prefect \
     PREFECT_SERVER_UI_STATIC_DIRECTORY=/tmp/prefect-ui
 WORKDIR /app

@@ -66,7 +66,7 @@ format: venv ## format the code and mend what the linter can
 lock: | $(BIN)/uv ## pin dependencies in requirements.lock and its part for the image (keeps pins that still fit; UPGRADE=--upgrade renews all)
 	$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --extra mail --extra llm --generate-hashes -c requirements.lock \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra docker --extra docker-pool --extra mail --extra llm --extra browser --extra sites --generate-hashes -c requirements.lock \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header -o requirements.image.lock pyproject.toml
 
 $(BIN)/uv: # not `venv` itself, which a dependency just added to pyproject.toml would stop
@@ -94,6 +94,11 @@ bench: venv ## measure every published figure (about two hours; as root, for the
 	$(BIN)/python bench/discord_poll.py
 	$(BIN)/python bench/triage.py
 	$(BIN)/python bench/triage.py --generated
+	$(BIN)/python bench/sites.py
+	$(BIN)/python bench/screenshots.py
+	$(BIN)/python bench/anomaly_nab.py $(if $(NAB),--nab $(NAB)) # NAB=FOLDER: a checkout of numenta/NAB
+	$(BIN)/python bench/change_detection.py
+	$(BIN)/python bench/anomaly_alerts.py
 	$(BIN)/python bench/faults.py
 
 .PHONY: clean

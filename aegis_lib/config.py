@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from aegis_lib import yaml_lines
 from aegis_lib.alerts.model import AlertsConfig
+from aegis_lib.anomaly.model import AnomalyConfig
 from aegis_lib.approvals.model import ApprovalsConfig
 from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.containers.model import ContainersConfig
@@ -30,8 +31,13 @@ from aegis_lib.ledger.model import LedgerConfig
 from aegis_lib.llm.model import LlmConfig
 from aegis_lib.mail.model import EmailConfig
 from aegis_lib.memory.model import MemoryConfig
+from aegis_lib.metrics.model import MetricsConfig
 from aegis_lib.outcome import Frozen
+from aegis_lib.pictures.model import PicturesConfig
+from aegis_lib.retention.model import RetentionConfig
 from aegis_lib.settings import InstallationSettings
+from aegis_lib.sites.model import SitesConfig
+from aegis_lib.status_page.model import StatusPageConfig
 from aegis_lib.yaml_lines import Document, Place, Problem
 
 SCHEMA_FILE = Path("docs/aegis.schema.json")
@@ -41,6 +47,7 @@ class AegisConfig(Frozen):
     """The whole of aegis.yaml: one section per area, each with safe defaults."""
 
     alerts: AlertsConfig = Field(default_factory=AlertsConfig)
+    anomaly: AnomalyConfig = Field(default_factory=AnomalyConfig)
     approvals: ApprovalsConfig = Field(default_factory=ApprovalsConfig)
     commands: CommandsConfig = Field(default_factory=CommandsConfig)
     containers: ContainersConfig = Field(default_factory=ContainersConfig)
@@ -50,6 +57,11 @@ class AegisConfig(Frozen):
     ledger: LedgerConfig = Field(default_factory=LedgerConfig)
     llm: LlmConfig = Field(default_factory=LlmConfig)
     memory: MemoryConfig = Field(default_factory=MemoryConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    pictures: PicturesConfig = Field(default_factory=PicturesConfig)
+    retention: RetentionConfig = Field(default_factory=RetentionConfig)
+    sites: SitesConfig = Field(default_factory=SitesConfig)
+    status_page: StatusPageConfig = Field(default_factory=StatusPageConfig)
 
 
 def load(settings: InstallationSettings | None = None) -> AegisConfig:
@@ -144,11 +156,15 @@ def _hint(place: Place) -> str:
     """What the writer of an unknown key may have meant."""
     known = _known_keys(place[:-1])
     near = difflib.get_close_matches(str(place[-1]), known, n=1)
-    if near:
+    sections = [
+        section
+        for section, field in AegisConfig.model_fields.items()
+        if place[-1] in getattr(field.annotation, "model_fields", {})
+    ]
+    if near and not (sections and len(place) == 1):  # at the top, a key of a section is no misspelt section
         return f"Did you mean {near[0]!r}?"
-    for section, field in AegisConfig.model_fields.items():
-        if place[-1] in getattr(field.annotation, "model_fields", {}):
-            return f"It belongs to the section {section!r}."
+    if sections:
+        return f"It belongs to the section {sections[0]!r}."
     return f"Known keys: {', '.join(known)}."
 
 

@@ -1,4 +1,4 @@
-"""Maintenance windows of a job: times of day in which no run of its schedule is started. Reads no clock."""
+"""Maintenance windows: times of day in which a job is not started or a site may fail. Reads no clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAY = timedelta(days=1)
 
 
 class MaintenanceWindow(Frozen):
-    """A time of day, on some or all days, in which runs of a schedule are not started.
+    """A time of day, on some or all days: runs of a schedule do not start, failures of a site do not count.
 
     `end` before `start` means the next morning; the days are those on which the window starts.
     """

@@ -31,3 +31,8 @@ def plain(text: str, longest: int = LONGEST_INLINE_CHARACTERS) -> str:
     """The text on one line, at most `longest` characters, nothing invisible in it: for plain titles."""
     folded = " ".join(_INVISIBLE.sub("", text).split())
     return folded if len(folded) <= longest else folded[: longest - 1].rstrip() + "…"
+
+
+def visible(text: str) -> str:
+    """The text without what nobody sees, such as marks that turn its direction around; its lines stay."""
+    return _INVISIBLE.sub("", text)

@@ -415,11 +415,44 @@ class ImapSettings(Settings):
 
 
 class BrowserSettings(Settings):
-    """A browser elsewhere: Playwright's server (`ws://`) or Chromium's debugging port (`http://`)."""
+    """The browser that takes pictures: one elsewhere, or Chromium of this machine.
+
+    `PLAYWRIGHT_URL` is Playwright's server (`ws://`) or Chromium's debugging port (`http://`). Without it
+    `AEGIS_CHROMIUM` is the program, or the one found on this machine. `PLAYWRIGHT_FILTER=false` lets a browser
+    elsewhere that does not reach this machine open addresses by itself, inner ones as well.
+    """
 
     url: str | None = Field(
         default=None, pattern=r"^(ws|http)s?://[^/\s]+", validation_alias="playwright_url"
     )
+    filter: bool = Field(default=True, validation_alias="playwright_filter")
+    chromium: Path | None = Field(default=None, validation_alias="aegis_chromium")
+
+
+class ScreenshotSettings(Settings):
+    """Where pictures of websites are kept: `AEGIS_SCREENSHOT_DIR`, or a directory of the installation's."""
+
+    directory: Path | None = Field(default=None, validation_alias="aegis_screenshot_dir")
+
+    @property
+    def root(self) -> Path:
+        """The directory, absolute."""
+        if self.directory is None:
+            return InstallationSettings().root / "screenshots"
+        return self.directory.expanduser().resolve()
+
+
+class ReportSettings(Settings):
+    """Where the status page is written: `AEGIS_REPORT_DIR`, or a directory of the installation's."""
+
+    directory: Path | None = Field(default=None, validation_alias="aegis_report_dir")
+
+    @property
+    def root(self) -> Path:
+        """The directory, absolute."""
+        if self.directory is None:
+            return InstallationSettings().root / "report"
+        return self.directory.expanduser().resolve()
 
 
 class GraphSettings(Settings):

@@ -5,7 +5,7 @@ Changes nothing: the migrations are tried out in a transaction that is taken bac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,10 +37,14 @@ class OldJob(Frozen):
 
 
 class CutOver(Frozen):
-    """What taking over would mean. `adopted` maps tables that stay as they are to their number of rows."""
+    """What taking over would mean. `adopted` maps tables that stay as they are to their number of rows.
+
+    `renamed` are tables that keep every row under another name: by their name now, the new name and the rows.
+    """
 
     at: str | None
     adopted: Mapping[str, int]
+    renamed: Mapping[str, tuple[str, int]]
     made: tuple[str, ...]
     old_jobs: tuple[OldJob, ...]
 
@@ -72,16 +76,37 @@ def examine(jobs: Catalogue, settings: DatabaseSettings, now: datetime) -> CutOv
         adopted = {
             name: _count(connection, name) for name in sorted(tables & {*_ADOPTABLE}) if name not in made
         }
+        renamed = {
+            name: (new, _count(connection, name))
+            for name in sorted(tables & {*_RENAMED})
+            for new in _new_name(name, made)
+        }
     ids = {job.id for job in jobs.jobs}
     return CutOver(
         at=migrate.current(settings),
         adopted=adopted,
-        made=tuple(made),
+        renamed=renamed,
+        made=tuple(line for line in made if not _is_of(line, {new for new, _ in renamed.values()})),
         old_jobs=tuple(_old_jobs(ids, stored, signs)),
     )
 
 
 _ADOPTABLE = ("episodic_memory", "state", "config", "tasks")
+_RENAMED = ("host_metrics", "container_metrics")
+"""Divided by day here; an ordinary table of that name is put aside."""
+
+
+def _new_name(table: str, made: Iterable[str]) -> list[str]:
+    """The name that a table would get, if it would get one."""
+    return [line.removeprefix("table ") for line in made if line.startswith(f"table {table}_original")][:1]
+
+
+def _is_of(line: str, tables: Collection[str]) -> bool:
+    """Whether a line of what would be made is about a table that only gets another name."""
+    what, name, *rest = line.split()
+    if what == "index":
+        return rest[-1] in tables
+    return name.partition(".")[0] in tables
 
 
 def _old_jobs(

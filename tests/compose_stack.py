@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 IMAGE = "aegis-scheduler:test"
 BROWSER_IMAGE = "aegis-browser:test"
 PROFILES = ("--profile", "docker-pool", "--profile", "browser")
-RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward")
+RUNNING = ("postgres", "docker-proxy", "server", "worker", "steward", "status")
 CORE = ("health_check", "docker_health_check", "morning_status", "evening_summary", "memory_cleanup")
 SOMETHING_TO_READ = (
     "INSERT INTO tasks (title) VALUES ('water the plants');"
@@ -56,7 +56,7 @@ def base_images() -> list[str]:
     """The public images that our files start from."""
     dockerfile, compose = (PROJECT / "Dockerfile").read_text(), (PROJECT / "docker-compose.yml").read_text()
     found = re.findall(r"(?m)^ARG PYTHON_IMAGE=(\S+)", dockerfile)
-    return found + re.findall(r"image: \$\{(?:POSTGRES|HAPROXY)_IMAGE:-([^}]+)\}", compose)
+    return found + re.findall(r"image: \$\{(?:POSTGRES|HAPROXY|NGINX)_IMAGE:-([^}]+)\}", compose)
 
 
 def require_base_images() -> None:
@@ -102,7 +102,7 @@ class ComposeStack:
         self, client: docker.APIClient, directory: Path, *, older: bool = False, **variables: str
     ) -> None:
         self.client, self.directory = client, directory
-        self.name, self.port = f"aegis-test-{uuid4().hex[:8]}", free_port()
+        self.name, self.port, self.status_port = f"aegis-test-{uuid4().hex[:8]}", free_port(), free_port()
         self.secrets, self.config = directory / "secrets", directory / "config"
         self._compose = command(older=older)
         self._api: PrefectApi | None = None
@@ -113,6 +113,7 @@ class ComposeStack:
             **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
             "COMPOSE_PROJECT_NAME": self.name,
             "AEGIS_PORT": str(self.port),
+            "AEGIS_STATUS_PORT": str(self.status_port),
             "AEGIS_IMAGE": IMAGE,
             "BROWSER_IMAGE": BROWSER_IMAGE,
             "AEGIS_SECRETS": str(self.secrets),

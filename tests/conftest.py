@@ -37,6 +37,7 @@ _OURS = (
     "ALERT_URLS",
     "HEARTBEAT_",
     "EMAIL_",
+    "PLAYWRIGHT_",
 )
 _KEPT = ("AEGIS_REQUIRE", servers.EXTERNAL)
 

@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 
 from aegis_lib.db import sql
 from aegis_lib.db.alerts import Outbox
+from aegis_lib.db.anomalies import AnomalyStore
 from aegis_lib.db.approvals import ApprovalStore
 from aegis_lib.db.commands import CommandStore
 from aegis_lib.db.container_cases import ContainerCases
@@ -29,8 +30,14 @@ from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.db.ledger import LedgerStore
 from aegis_lib.db.mail import MailStore
 from aegis_lib.db.memory import EpisodicMemory
+from aegis_lib.db.metrics import MetricStore
+from aegis_lib.db.partitions import Partitions
+from aegis_lib.db.pictures import PictureStore
+from aegis_lib.db.retention import RetentionStore
+from aegis_lib.db.sites import SiteStore
 from aegis_lib.db.sql import Connection, Queries
 from aegis_lib.db.state import StateStore
+from aegis_lib.db.status_page import StatusPageStore
 from aegis_lib.db.strikes import StrikeStore
 from aegis_lib.db.tasks import TaskList
 from aegis_lib.db.translation import SYSTEM, place, refused, translated
@@ -72,6 +79,10 @@ class Database:
         return Outbox(Queries(self.connection, "alerts"), self.state)
 
     @cached_property
+    def anomalies(self) -> AnomalyStore:
+        return AnomalyStore(Queries(self.connection, "anomalies"))
+
+    @cached_property
     def approvals(self) -> ApprovalStore:
         return ApprovalStore(Queries(self.connection, "approvals"))
 
@@ -94,6 +105,31 @@ class Database:
     @cached_property
     def mail(self) -> MailStore:
         return MailStore(Queries(self.connection, "mail"))
+
+    @cached_property
+    def partitions(self) -> Partitions:
+        return Partitions(self.connection)
+
+    @cached_property
+    def metrics(self) -> MetricStore:
+        return MetricStore(Queries(self.connection, "metrics"), self.partitions)
+
+    @cached_property
+    def status_page(self) -> StatusPageStore:
+        queries = Queries(self.connection, "status_page")
+        return StatusPageStore(queries, self.state, self.strikes, self.ledger, self.alerts)
+
+    @cached_property
+    def pictures(self) -> PictureStore:
+        return PictureStore(Queries(self.connection, "pictures"))
+
+    @cached_property
+    def sites(self) -> SiteStore:
+        return SiteStore(Queries(self.connection, "sites"), self.partitions.ensure)
+
+    @cached_property
+    def retention(self) -> RetentionStore:
+        return RetentionStore(Queries(self.connection, "retention"), self.partitions)
 
     @cached_property
     def strikes(self) -> StrikeStore:

@@ -47,14 +47,14 @@ _LOCK_SECONDS = 15
 _STATEMENT_SECONDS = 900  # an index over a large adopted table
 _REHEARSAL_LOCK_SECONDS = 3
 _THINGS = """
-SELECT CASE c.relkind WHEN 'i' THEN format('index %s on %s', c.relname, i.indrelid::regclass)
+SELECT CASE WHEN c.relkind IN ('i', 'I') THEN format('index %s on %s', c.relname, i.indrelid::regclass)
             ELSE format('table %s', c.relname) END
 FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'i')
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'i', 'p', 'I')
 UNION ALL
 SELECT format('column %s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod))
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0
     AND NOT a.attisdropped
 UNION ALL
 SELECT format('type %s', typname) FROM pg_type

@@ -133,6 +133,121 @@ ALTER TABLE public.alerts ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.anomalies (
+    id bigint NOT NULL,
+    group_id bigint NOT NULL,
+    series text NOT NULL,
+    host text NOT NULL,
+    subject text NOT NULL,
+    metric text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    score double precision NOT NULL,
+    value double precision NOT NULL,
+    expected double precision,
+    low double precision,
+    high double precision,
+    deviation double precision NOT NULL,
+    known boolean DEFAULT false NOT NULL,
+    CONSTRAINT anomalies_score_check CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)))
+);
+
+COMMENT ON TABLE public.anomalies IS 'One unusual point of one series';
+
+COMMENT ON COLUMN public.anomalies.deviation IS 'distance from what was expected, in usual distances; negative = below';
+
+COMMENT ON COLUMN public.anomalies.known IS 'a lesson says that it is no news';
+
+ALTER TABLE public.anomalies ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.anomalies_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.anomaly_groups (
+    id bigint NOT NULL,
+    host text NOT NULL,
+    cause text NOT NULL,
+    title text NOT NULL,
+    subjects text[] DEFAULT '{}'::text[] NOT NULL,
+    families text[] DEFAULT '{}'::text[] NOT NULL,
+    score double precision NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    held text,
+    claimed_at timestamp with time zone,
+    alerted_at timestamp with time zone,
+    end_told_at timestamp with time zone,
+    dismissed_at timestamp with time zone,
+    dismissed_by text,
+    note text DEFAULT ''::text NOT NULL,
+    CONSTRAINT anomaly_groups_held_check CHECK ((held = ANY (ARRAY['budget'::text, 'lesson'::text]))),
+    CONSTRAINT anomaly_groups_score_check CHECK (((score >= (0)::double precision) AND (score <= (1)::double precision)))
+);
+
+COMMENT ON TABLE public.anomaly_groups IS 'Unusual points that belong together: one host, one cause. What people see as one anomaly';
+
+COMMENT ON COLUMN public.anomaly_groups.closed_at IS 'calm again; later points make a new group';
+
+COMMENT ON COLUMN public.anomaly_groups.held IS 'why people were not told: the budget of the day, or a lesson';
+
+COMMENT ON COLUMN public.anomaly_groups.claimed_at IS 'somebody is sending a message; old = that process died';
+
+ALTER TABLE public.anomaly_groups ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.anomaly_groups_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.anomaly_lessons (
+    id bigint NOT NULL,
+    group_id bigint,
+    series text NOT NULL,
+    above boolean NOT NULL,
+    value double precision NOT NULL,
+    learned_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.anomaly_lessons IS 'What a person dismissed: up to this value it is no news in that series';
+
+ALTER TABLE public.anomaly_lessons ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.anomaly_lessons_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.anomaly_series (
+    series text NOT NULL,
+    host text NOT NULL,
+    subject text NOT NULL,
+    metric text NOT NULL,
+    deployment text DEFAULT ''::text NOT NULL,
+    state bytea NOT NULL,
+    seen_until timestamp with time zone NOT NULL,
+    points bigint DEFAULT 0 NOT NULL,
+    warming_up boolean DEFAULT true NOT NULL,
+    CONSTRAINT anomaly_series_points_check CHECK ((points >= 0))
+);
+ALTER TABLE ONLY public.anomaly_series ALTER COLUMN state SET STORAGE EXTERNAL;
+
+COMMENT ON TABLE public.anomaly_series IS 'One row per watched series: what its detector remembers';
+
+COMMENT ON COLUMN public.anomaly_series.deployment IS 'the container image; another one makes the detector learn anew';
+
+COMMENT ON COLUMN public.anomaly_series.state IS 'JSON, compressed with zlib';
+
+COMMENT ON COLUMN public.anomaly_series.seen_until IS 'the newest point that the detector has judged';
+
 CREATE TABLE public.approvals (
     number bigint NOT NULL,
     kind text NOT NULL,
@@ -198,6 +313,37 @@ CREATE TABLE public.config (
     key text NOT NULL,
     value text
 );
+
+CREATE TABLE public.container_metrics (
+    engine text NOT NULL,
+    name text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    container_id text NOT NULL,
+    image text DEFAULT ''::text NOT NULL,
+    interval_seconds double precision,
+    cpu_cores double precision,
+    cpu_throttled_ratio double precision,
+    memory_bytes bigint,
+    memory_ratio double precision,
+    disk_read_bytes_per_second double precision,
+    disk_written_bytes_per_second double precision,
+    network_received_bytes_per_second double precision,
+    network_sent_bytes_per_second double precision,
+    processes integer
+)
+PARTITION BY RANGE (at);
+
+COMMENT ON TABLE public.container_metrics IS 'One row per running container and minute; a part is a day. NULL = not known';
+
+COMMENT ON COLUMN public.container_metrics.interval_seconds IS 'what the rates are over; NULL = no earlier reading';
+
+COMMENT ON COLUMN public.container_metrics.cpu_cores IS 'cores in use: 1.5 = one and a half';
+
+COMMENT ON COLUMN public.container_metrics.cpu_throttled_ratio IS '0 to 1, of the periods in which it was held back by its limit';
+
+COMMENT ON COLUMN public.container_metrics.memory_bytes IS 'in use, without the page cache that can be given up at once';
+
+COMMENT ON COLUMN public.container_metrics.memory_ratio IS '0 to 1, of its limit, or of the memory of its host where it has none';
 
 CREATE TABLE public.container_restarts (
     id bigint NOT NULL,
@@ -403,6 +549,43 @@ CREATE SEQUENCE public.episodic_memory_id_seq
     CACHE 1;
 
 ALTER SEQUENCE public.episodic_memory_id_seq OWNED BY public.episodic_memory.id;
+
+CREATE TABLE public.host_metrics (
+    host text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    interval_seconds double precision,
+    cpu_ratio double precision,
+    cpu_iowait_ratio double precision,
+    cpu_steal_ratio double precision,
+    cpu_count integer,
+    load_1m double precision,
+    memory_used_ratio double precision,
+    memory_available_bytes bigint,
+    swap_used_ratio double precision,
+    disk_used_ratio double precision,
+    filesystems jsonb DEFAULT '{}'::jsonb NOT NULL,
+    disk_read_bytes_per_second double precision,
+    disk_written_bytes_per_second double precision,
+    disk_busy_ratio double precision,
+    network_received_bytes_per_second double precision,
+    network_sent_bytes_per_second double precision,
+    network_errors_per_second double precision,
+    processes integer,
+    booted_at timestamp with time zone
+)
+PARTITION BY RANGE (at);
+
+COMMENT ON TABLE public.host_metrics IS 'One row per host and minute; a part is a day. NULL = not known, a missing row = not measured';
+
+COMMENT ON COLUMN public.host_metrics.interval_seconds IS 'what the rates and ratios of time are over; NULL = no earlier reading';
+
+COMMENT ON COLUMN public.host_metrics.cpu_ratio IS '0 to 1, of all cores';
+
+COMMENT ON COLUMN public.host_metrics.disk_used_ratio IS '0 to 1, of the fullest filesystem';
+
+COMMENT ON COLUMN public.host_metrics.filesystems IS 'mount point -> used, 0 to 1';
+
+COMMENT ON COLUMN public.host_metrics.disk_busy_ratio IS '0 to 1, of the busiest disk';
 
 CREATE TABLE public.installation_presence (
     id bigint NOT NULL,
@@ -651,6 +834,214 @@ COMMENT ON TABLE public.mail_suppressions IS 'Who has unsubscribed: never writte
 
 COMMENT ON COLUMN public.mail_suppressions.address IS 'lower case, without what follows a + before the @';
 
+CREATE TABLE public.metric_readings (
+    source text NOT NULL,
+    taken_at timestamp with time zone NOT NULL,
+    reading jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.metric_readings IS 'The last raw counters of each source, from which the next rates are made';
+
+CREATE TABLE public.site_changes (
+    id bigint NOT NULL,
+    site text NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    summary text NOT NULL,
+    diff text NOT NULL,
+    significance real,
+    told_at timestamp with time zone,
+    notice_claimed_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.site_changes IS 'Every change of a watched page, with a readable difference';
+
+ALTER TABLE public.site_changes ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.site_changes_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.site_checks (
+    site text NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    ok boolean NOT NULL,
+    maintenance boolean DEFAULT false NOT NULL,
+    attempts smallint DEFAULT 1 NOT NULL,
+    status integer,
+    problem text,
+    latency_ms real,
+    dns_ms real,
+    connect_ms real,
+    tls_ms real,
+    first_byte_ms real,
+    total_ms real,
+    size_bytes bigint,
+    http_version text,
+    address text
+)
+PARTITION BY RANGE (checked_at);
+
+COMMENT ON TABLE public.site_checks IS 'One row a check of a site; a partition a day, dropped by retention';
+
+COMMENT ON COLUMN public.site_checks.maintenance IS 'within a maintenance window: a failure does not count';
+
+COMMENT ON COLUMN public.site_checks.latency_ms IS 'how long the whole check took: what limits and plots go by';
+
+CREATE TABLE public.site_contents (
+    site text NOT NULL,
+    page text NOT NULL,
+    digest text NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone
+);
+
+COMMENT ON TABLE public.site_contents IS 'What the watched part of a page said last, as extracted text';
+
+CREATE TABLE public.site_days (
+    site text NOT NULL,
+    day date NOT NULL,
+    checks integer NOT NULL,
+    good integer NOT NULL,
+    latency_ms real,
+    CONSTRAINT site_days_check CHECK (((good >= 0) AND (good <= checks))),
+    CONSTRAINT site_days_checks_check CHECK ((checks >= 0))
+);
+
+COMMENT ON TABLE public.site_days IS 'One row a site and UTC day that is over: its checks outside maintenance, and how many were good';
+
+COMMENT ON COLUMN public.site_days.latency_ms IS 'the mean of the good checks';
+
+CREATE TABLE public.site_incidents (
+    id bigint NOT NULL,
+    site text NOT NULL,
+    kind text NOT NULL,
+    severity text DEFAULT 'critical'::text NOT NULL,
+    opened_at timestamp with time zone NOT NULL,
+    closed_at timestamp with time zone,
+    reason text NOT NULL,
+    ending text DEFAULT ''::text NOT NULL,
+    alert_key text,
+    opening_told_at timestamp with time zone,
+    reminded_at timestamp with time zone,
+    closing_told_at timestamp with time zone,
+    notice_claimed_at timestamp with time zone,
+    CONSTRAINT site_incidents_check CHECK ((closed_at >= opened_at)),
+    CONSTRAINT site_incidents_kind_check CHECK ((kind = ANY (ARRAY['down'::text, 'slow'::text, 'certificate'::text]))),
+    CONSTRAINT site_incidents_severity_check CHECK ((severity = ANY (ARRAY['info'::text, 'warning'::text, 'critical'::text])))
+);
+
+COMMENT ON TABLE public.site_incidents IS 'From when until when something was wrong with a site, and what';
+
+COMMENT ON COLUMN public.site_incidents.alert_key IS 'the alert that tells of it: its own, or one for many at once';
+
+COMMENT ON COLUMN public.site_incidents.notice_claimed_at IS 'somebody is sending a message; old = that process died';
+
+ALTER TABLE public.site_incidents ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.site_incidents_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.site_pictures (
+    id bigint NOT NULL,
+    site text NOT NULL,
+    taken_at timestamp with time zone NOT NULL,
+    viewport text NOT NULL,
+    conditions text NOT NULL,
+    file_digest text,
+    width integer,
+    height integer,
+    bytes bigint,
+    thumbnail_digest text,
+    http_status integer,
+    is_reference boolean DEFAULT false NOT NULL,
+    reference_id bigint,
+    changed_ratio double precision,
+    regions jsonb DEFAULT '[]'::jsonb NOT NULL,
+    diff_digest text,
+    diff_thumbnail_digest text,
+    problem text,
+    says text,
+    told_at timestamp with time zone,
+    CONSTRAINT site_pictures_a_picture_or_a_problem CHECK (((file_digest IS NOT NULL) OR (problem IS NOT NULL))),
+    CONSTRAINT site_pictures_a_reference_is_a_good_picture CHECK (((NOT is_reference) OR ((file_digest IS NOT NULL) AND (problem IS NULL)))),
+    CONSTRAINT site_pictures_bytes_check CHECK ((bytes > 0)),
+    CONSTRAINT site_pictures_changed_ratio_check CHECK (((changed_ratio >= (0)::double precision) AND (changed_ratio <= (1)::double precision))),
+    CONSTRAINT site_pictures_height_check CHECK ((height > 0)),
+    CONSTRAINT site_pictures_says_check CHECK ((says = ANY (ARRAY['changed'::text, 'failing'::text, 'recovered'::text]))),
+    CONSTRAINT site_pictures_width_check CHECK ((width > 0))
+);
+
+COMMENT ON TABLE public.site_pictures IS 'One row per picture of a website that was taken, or could not be';
+
+COMMENT ON COLUMN public.site_pictures.conditions IS 'digest of address and rules under which it was taken; only alike are compared';
+
+COMMENT ON COLUMN public.site_pictures.file_digest IS 'SHA-256 of the image (PNG), its name under AEGIS_SCREENSHOT_DIR';
+
+COMMENT ON COLUMN public.site_pictures.thumbnail_digest IS 'of a small WebP of it';
+
+COMMENT ON COLUMN public.site_pictures.is_reference IS 'later pictures of the site are compared with its newest reference';
+
+COMMENT ON COLUMN public.site_pictures.reference_id IS 'what it was compared with';
+
+COMMENT ON COLUMN public.site_pictures.changed_ratio IS 'share of the pixels that differ, without what the rules ignore';
+
+COMMENT ON COLUMN public.site_pictures.regions IS 'where it changed: [x, y, width, height] in pixels, the largest first';
+
+COMMENT ON COLUMN public.site_pictures.diff_digest IS 'of the picture that marks what changed (PNG)';
+
+COMMENT ON COLUMN public.site_pictures.problem IS 'why there is no picture, or why it is of no use to compare';
+
+COMMENT ON COLUMN public.site_pictures.says IS 'what people are to be told because of it; told_at is when they were';
+
+ALTER TABLE public.site_pictures ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.site_pictures_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.site_states (
+    name text NOT NULL,
+    target text NOT NULL,
+    state text DEFAULT 'unknown'::text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    successes integer DEFAULT 0 NOT NULL,
+    history text DEFAULT ''::text NOT NULL,
+    slow_history text DEFAULT ''::text NOT NULL,
+    failing_since timestamp with time zone,
+    problem text,
+    status integer,
+    latency_ms real,
+    certificate_expires_at timestamp with time zone,
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT site_states_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT site_states_history_check CHECK ((length(history) <= 20)),
+    CONSTRAINT site_states_slow_history_check CHECK ((length(slow_history) <= 20)),
+    CONSTRAINT site_states_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text, 'unknown'::text]))),
+    CONSTRAINT site_states_successes_check CHECK ((successes >= 0))
+);
+
+COMMENT ON TABLE public.site_states IS 'One row a watched site: what the checks so far say of it';
+
+COMMENT ON COLUMN public.site_states.checked_at IS 'when the run began that checked it last';
+
+COMMENT ON COLUMN public.site_states.history IS 'the last checks that counted, newest last: . is good, x is failing';
+
+COMMENT ON COLUMN public.site_states.slow_history IS 'the same for the limit of latency: . is quick enough, x is too slow';
+
+COMMENT ON COLUMN public.site_states.failing_since IS 'the first of the failing checks that are now in a row';
+
 CREATE TABLE public.state (
     key text NOT NULL,
     value text,
@@ -710,6 +1101,24 @@ ALTER TABLE ONLY public.alert_occurrences
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.anomalies
+    ADD CONSTRAINT anomalies_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.anomalies
+    ADD CONSTRAINT anomalies_series_at_key UNIQUE (series, at);
+
+ALTER TABLE ONLY public.anomaly_groups
+    ADD CONSTRAINT anomaly_groups_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.anomaly_lessons
+    ADD CONSTRAINT anomaly_lessons_group_id_series_above_key UNIQUE (group_id, series, above);
+
+ALTER TABLE ONLY public.anomaly_lessons
+    ADD CONSTRAINT anomaly_lessons_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.anomaly_series
+    ADD CONSTRAINT anomaly_series_pkey PRIMARY KEY (series);
+
 ALTER TABLE ONLY public.approvals
     ADD CONSTRAINT approvals_key_key UNIQUE (key);
 
@@ -721,6 +1130,9 @@ ALTER TABLE ONLY public.approvals
 
 ALTER TABLE ONLY public.config
     ADD CONSTRAINT config_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.container_metrics
+    ADD CONSTRAINT container_metrics_key PRIMARY KEY (engine, name, at);
 
 ALTER TABLE ONLY public.container_restarts
     ADD CONSTRAINT container_restarts_engine_name_case_started_at_attempt_key UNIQUE (engine, name, case_started_at, attempt);
@@ -760,6 +1172,9 @@ ALTER TABLE ONLY public.email_cache
 
 ALTER TABLE ONLY public.episodic_memory
     ADD CONSTRAINT episodic_memory_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.host_metrics
+    ADD CONSTRAINT host_metrics_key PRIMARY KEY (host, at);
 
 ALTER TABLE ONLY public.installation_presence
     ADD CONSTRAINT installation_presence_pkey PRIMARY KEY (id);
@@ -806,6 +1221,30 @@ ALTER TABLE ONLY public.mail_sorted
 ALTER TABLE ONLY public.mail_suppressions
     ADD CONSTRAINT mail_suppressions_pkey PRIMARY KEY (address);
 
+ALTER TABLE ONLY public.metric_readings
+    ADD CONSTRAINT metric_readings_key PRIMARY KEY (source);
+
+ALTER TABLE ONLY public.site_changes
+    ADD CONSTRAINT site_changes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.site_checks
+    ADD CONSTRAINT site_checks_pkey PRIMARY KEY (site, checked_at);
+
+ALTER TABLE ONLY public.site_contents
+    ADD CONSTRAINT site_contents_pkey PRIMARY KEY (site);
+
+ALTER TABLE ONLY public.site_days
+    ADD CONSTRAINT site_days_key PRIMARY KEY (site, day);
+
+ALTER TABLE ONLY public.site_incidents
+    ADD CONSTRAINT site_incidents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.site_pictures
+    ADD CONSTRAINT site_pictures_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.site_states
+    ADD CONSTRAINT site_states_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.state
     ADD CONSTRAINT state_pkey PRIMARY KEY (key);
 
@@ -824,6 +1263,14 @@ CREATE UNIQUE INDEX alerts_open_key ON public.alerts USING btree (key) WHERE (re
 
 CREATE INDEX alerts_suppressed ON public.alerts USING btree (suppressed_by) WHERE (suppressed_by IS NOT NULL);
 
+CREATE INDEX anomalies_of_group ON public.anomalies USING btree (group_id, at);
+
+CREATE INDEX anomaly_groups_by_time ON public.anomaly_groups USING btree (last_at);
+
+CREATE UNIQUE INDEX anomaly_groups_open ON public.anomaly_groups USING btree (host, cause) WHERE (closed_at IS NULL);
+
+CREATE INDEX anomaly_lessons_of_series ON public.anomaly_lessons USING btree (series, expires_at);
+
 CREATE INDEX approvals_claimed ON public.approvals USING btree (claimed_at) WHERE (claimed_at IS NOT NULL);
 
 CREATE INDEX approvals_open ON public.approvals USING btree (state, number) WHERE (state = ANY (ARRAY['pending'::text, 'approved'::text, 'sending'::text, 'unclear'::text]));
@@ -831,6 +1278,8 @@ CREATE INDEX approvals_open ON public.approvals USING btree (state, number) WHER
 CREATE INDEX approvals_recipient ON public.approvals USING btree (recipient_key);
 
 CREATE INDEX approvals_untold ON public.approvals USING btree (number) WHERE (told_state IS DISTINCT FROM state);
+
+CREATE INDEX container_metrics_by_time ON ONLY public.container_metrics USING btree (at);
 
 CREATE INDEX container_restarts_by_name ON public.container_restarts USING btree (engine, name, claimed_at);
 
@@ -849,6 +1298,8 @@ CREATE INDEX episodic_memory_low_idx ON public.episodic_memory USING btree ("tim
 CREATE INDEX episodic_memory_tags_idx ON public.episodic_memory USING gin (tags);
 
 CREATE INDEX episodic_memory_timestamp_idx ON public.episodic_memory USING btree ("timestamp" DESC);
+
+CREATE INDEX host_metrics_by_time ON ONLY public.host_metrics USING btree (at);
 
 CREATE INDEX installation_presence_last_seen_idx ON public.installation_presence USING btree (last_seen);
 
@@ -876,6 +1327,32 @@ CREATE INDEX mail_sorted_decided ON public.mail_sorted USING btree (decided_at);
 
 CREATE INDEX mail_sorted_unfinished ON public.mail_sorted USING btree (account, claimed_at) WHERE (finished_at IS NULL);
 
+CREATE INDEX site_changes_by_site ON public.site_changes USING btree (site, changed_at);
+
+CREATE INDEX site_changes_by_time ON public.site_changes USING btree (changed_at);
+
+CREATE INDEX site_changes_untold ON public.site_changes USING btree (id) WHERE (told_at IS NULL);
+
+CREATE INDEX site_days_by_day ON public.site_days USING btree (day);
+
+CREATE INDEX site_incidents_by_site ON public.site_incidents USING btree (site, opened_at);
+
+CREATE INDEX site_incidents_by_time ON public.site_incidents USING btree (opened_at);
+
+CREATE UNIQUE INDEX site_incidents_open ON public.site_incidents USING btree (site, kind) WHERE (closed_at IS NULL);
+
+CREATE INDEX site_incidents_untold ON public.site_incidents USING btree (id) WHERE ((opening_told_at IS NULL) OR ((closed_at IS NOT NULL) AND (closing_told_at IS NULL)));
+
+CREATE INDEX site_pictures_compared ON public.site_pictures USING btree (reference_id) WHERE (reference_id IS NOT NULL);
+
+CREATE INDEX site_pictures_newest ON public.site_pictures USING btree (site, id DESC);
+
+CREATE INDEX site_pictures_references ON public.site_pictures USING btree (site, id DESC) WHERE is_reference;
+
+CREATE INDEX site_pictures_taken ON public.site_pictures USING btree (taken_at);
+
+CREATE INDEX site_pictures_untold ON public.site_pictures USING btree (id) WHERE ((says IS NOT NULL) AND (told_at IS NULL));
+
 CREATE INDEX tasks_finished_idx ON public.tasks USING btree (status, completed_at);
 
 CREATE INDEX tasks_pending_idx ON public.tasks USING btree (priority, due_at) WHERE (status = 'pending'::text);
@@ -891,8 +1368,17 @@ ALTER TABLE ONLY public.alert_notices
 ALTER TABLE ONLY public.alerts
     ADD CONSTRAINT alerts_suppressed_by_fkey FOREIGN KEY (suppressed_by) REFERENCES public.alerts(id) ON DELETE SET NULL;
 
+ALTER TABLE ONLY public.anomalies
+    ADD CONSTRAINT anomalies_group_id_fkey FOREIGN KEY (group_id) REFERENCES public.anomaly_groups(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.anomaly_lessons
+    ADD CONSTRAINT anomaly_lessons_group_id_fkey FOREIGN KEY (group_id) REFERENCES public.anomaly_groups(id) ON DELETE SET NULL;
+
 ALTER TABLE ONLY public.mail_corrections
     ADD CONSTRAINT mail_corrections_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail_sorted(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.mail_places
     ADD CONSTRAINT mail_places_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail_sorted(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.site_pictures
+    ADD CONSTRAINT site_pictures_reference_id_fkey FOREIGN KEY (reference_id) REFERENCES public.site_pictures(id) ON DELETE SET NULL;

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError, Group
 from aegis_lib.errors import AegisError
 from deployments.cli import (
     alert_commands,
+    anomaly_commands,
     approval_commands,
     catalogue_commands,
     custom_commands,
@@ -25,8 +26,12 @@ from deployments.cli import (
     ledger_command,
     llm_commands,
     mail_commands,
+    metrics_commands,
+    picture_commands,
+    report_command,
     run_commands,
     scaffold_command,
+    site_commands,
     stack_commands,
 )
 from deployments.cli.exit_codes import INTERRUPTED, OK, USAGE, code_of
@@ -79,6 +84,7 @@ _COMMANDS: tuple[tuple[Callable[..., int], Group], ...] = (
 for _place, (_command, _group) in enumerate(_COMMANDS):
     app.command(_command, group=_group, sort_key=_place)
 app.command(ledger_command.ledger, group=INSIGHT)
+app.command(report_command.report, group=INSIGHT)
 for _part in (
     alert_commands.alerts,
     approval_commands.approvals,
@@ -87,6 +93,10 @@ for _part in (
     insight_commands.notify,
     llm_commands.llm,
     mail_commands.mail,
+    site_commands.sites,
+    picture_commands.pictures,
+    metrics_commands.metrics,
+    anomaly_commands.anomalies,
 ):
     app.command(_part)
 app.register_install_completion_command(

@@ -14,7 +14,8 @@ def migrate_check(*, json: Json = False) -> int:
     Says which tables stay as they are, what would be made, and which jobs of
     the old scheduler (APScheduler) would run twice if both ran. Changes nothing.
     Exit code 1 while the old scheduler still has jobs of the same id.
-    Keys of --json: at, adopted, made, old_jobs (id, known, next_run, signs).
+    Keys of --json: at, adopted, renamed (its new name and rows), made, old_jobs
+    (id, known, next_run, signs).
 
     For example:
         POSTGRES_HOST=db.lan aegis migrate-check
@@ -30,7 +31,10 @@ def migrate_check(*, json: Json = False) -> int:
         return code
     screen.table(
         ("TABLE", "ROWS", "WHAT HAPPENS"),
-        [(name, str(rows), "stays as it is") for name, rows in seen.adopted.items()],
+        [
+            *((name, str(rows), "stays as it is") for name, rows in seen.adopted.items()),
+            *((name, str(rows), f"is renamed to {new}") for name, (new, rows) in seen.renamed.items()),
+        ],
         empty="No table of Aegis is there yet.",
     )
     made = [line for line in seen.made if not line.startswith("column")]

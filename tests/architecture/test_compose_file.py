@@ -16,9 +16,12 @@ NOT_HANDED_ON = {
     "AEGIS_DATA_DIR": "the image says where; a volume",
     "AEGIS_CONFIG": "compose/config/aegis.yaml",
     "AEGIS_JOURNAL_DIR": "in the data volume",
+    "AEGIS_REPORT_DIR": "a volume of its own in the data directory",
     "POSTGRES_PASSWORD": "a secret of the stack's own: compose/secrets",
     "PREFECT_API_AUTH_STRING": "a secret of the stack's own: compose/secrets",
     "PREFECT_API_SSL_CERT_FILE": "the API is within the stack",
+    "AEGIS_SCREENSHOT_DIR": "the image says where; a volume",
+    "AEGIS_CHROMIUM": "the browser is a service of its own",
     "DOCKER_CERT_PATH": "a directory: mount it in a file of your own",
 }
 
@@ -31,7 +34,7 @@ SERVICES = content()["services"]
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert len(SERVICES) == 10
+    assert len(SERVICES) == 11
 
 
 def test_every_setting_reaches_the_jobs() -> None:
@@ -66,6 +69,31 @@ def test_the_browser_which_opens_pages_of_strangers_holds_nothing_and_reaches_no
     assert browser["networks"] == ["web"]
     others = {name for name, service in SERVICES.items() if "web" in service.get("networks", ())}
     assert others == {"browser", "worker", "docker-worker"}
+    assert content()["networks"]["web"] == {"internal": True}
+    assert SERVICES["worker"]["environment"]["PLAYWRIGHT_URL"] == "${PLAYWRIGHT_URL:-ws://browser:3000/aegis}"
+
+
+def test_the_web_server_of_the_status_page_reads_the_page_and_reaches_nobody() -> None:
+    status = SERVICES["status"]
+    assert not {"environment", "env_file", "extra_hosts", "cap_add"} & status.keys()
+    assert status["volumes"] == [
+        "./compose/status-page.conf:/etc/nginx/nginx.conf:ro",
+        "report:/srv/report:ro",
+    ]
+    assert [name for name, service in SERVICES.items() if "status" in service.get("networks", ())] == [
+        "status"
+    ]
+    assert status["networks"] == ["status"]
+    assert status["user"] not in {"root", "0", "0:0"}
+    assert "report:/var/lib/aegis/report" in SERVICES["worker"]["volumes"]
+
+
+def test_the_web_server_listens_where_the_stack_expects_it_and_reads_where_the_page_is_mounted() -> None:
+    written_there = (ROOT / "compose" / "status-page.conf").read_text()
+    (published,) = SERVICES["status"]["ports"]
+    assert f"listen {published.rpartition(':')[2]};" in written_there
+    assert "root /srv/report;" in written_there
+    assert "proxy_pass" not in written_there
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -218,6 +218,26 @@ def test_the_doctor_is_green_inside(stack: ComposeStack) -> None:
         assert red == []
 
 
+def test_the_status_page_is_served_to_this_host_alone_and_by_nobody_who_could_change_it(
+    stack: ComposeStack,
+) -> None:
+    address = f"http://127.0.0.1:{stack.status_port}/"
+    assert stack.outcome_of("status_page") == "Completed"
+    answer = httpx.get(address)
+    assert answer.status_code == 200
+    assert "<title>Aegis status: " in answer.text
+    assert "health_check" in answer.text
+    assert answer.headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert httpx.get(address, headers={"Host": "elsewhere.example"}).status_code == 421
+    assert httpx.post(address, content=b"x").status_code == 405
+    assert httpx.get(f"{address}nginx.conf").status_code == 404
+
+    assert stack.inside("status", "sh", "-c", "echo x >/srv/report/index.html").returncode != 0
+    assert stack.inside("status", "sh", "-c", "echo x >/etc/x").returncode != 0
+    reached = stack.inside("status", "bash", "-c", "exec 3<>/dev/tcp/postgres/5432")
+    assert reached.returncode != 0, "it has no way to the database"
+
+
 def test_the_browser_takes_pictures_and_reaches_nothing_of_ours(stack: ComposeStack) -> None:
     compose_stack.build_image(compose_stack.BROWSER_IMAGE, "browser")
     assert stack.compose("--profile", "browser", "up", "-d", "browser").returncode == 0
@@ -242,9 +262,20 @@ def test_the_browser_takes_pictures_and_reaches_nothing_of_ours(stack: ComposeSt
             with pytest.raises(PlaywrightError, match="ERR_NAME_NOT_RESOLVED"):
                 page.goto(ours, timeout=20_000)
         browser.close()
-    there = {"PLAYWRIGHT_URL": "ws://browser:3000/aegis"}
+    ours = f"url: 'http://server:{stack.port}/', picture: {{full_page: false}}"
+    (stack.config / "pictures.yaml").write_text(
+        f"sites: {{sites: [{{name: may-not, {ours}}}, {{name: may, allow_private_addresses: true, {ours}}}]}}"
+    )
+    there = {"AEGIS_CONFIG": "/etc/aegis/pictures.yaml"}
     checks = json.loads(stack.inside("worker", "aegis", "doctor", "--json", **there).stdout)
     assert [check["ok"] for check in checks if check["name"] == "browser"] == [True]
+    kept = "/tmp/may.png"
+    taken = stack.inside("worker", "aegis", "pictures", "take", "may", "--output", kept, **there)
+    assert taken.returncode == 0, taken.stderr
+    assert "by chromium" in taken.stderr
+    refused = stack.inside("worker", "aegis", "pictures", "take", "may-not", "--output", kept, **there)
+    assert refused.returncode == 1
+    assert "does not allow" in refused.stderr
     stack.compose("--profile", "browser", "rm", "--stop", "--force", "browser")
 
 

@@ -14,6 +14,8 @@ from aegis_lib.errors import Misconfigured, PermanentFailure
 from aegis_lib.settings import DatabaseSettings
 from deployments import catalogue, cutover
 from deployments.catalogue import Catalogue
+from deployments.cli.app import run
+from tests import postgres as servers
 from tests.integration.test_adoption import EXISTING
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -68,11 +70,58 @@ def test_the_look_says_what_stays_and_what_is_made_and_changes_nothing(
 
 def test_what_was_announced_is_what_an_upgrade_makes(existing: DatabaseSettings) -> None:
     announced = set(migrate.rehearse(existing))
-    before = {name for name, kind in tables(existing) if kind == "r"}
+    before = {name for name, kind in tables(existing) if kind in "rp"}
     migrate.upgrade(existing)
-    made = {name for name, kind in tables(existing) if kind == "r"} - before - {migrate.VERSION_TABLE}
+    made = {name for name, kind in tables(existing) if kind in "rp"} - before - {migrate.VERSION_TABLE}
     assert {f"table {name}" for name in made} == {line for line in announced if line.startswith("table ")}
     assert migrate.rehearse(existing) == []
+
+
+OLD_METRICS = """
+CREATE TABLE container_metrics (
+    id serial PRIMARY KEY, container_name text NOT NULL, cpu_percent real, created_at timestamptz
+);
+CREATE INDEX idx_container_metrics_name ON container_metrics (container_name);
+INSERT INTO container_metrics (container_name, cpu_percent) SELECT 'web', n FROM generate_series(1, 50) AS n;
+CREATE VIEW busy AS SELECT * FROM container_metrics WHERE cpu_percent > 40;
+"""
+
+
+def test_an_old_table_of_metrics_keeps_its_rows_under_another_name_and_this_is_announced(
+    existing: DatabaseSettings, jobs: Catalogue
+) -> None:
+    execute(existing, OLD_METRICS, "CREATE TABLE container_metrics_original (x int)")
+    seen = cutover.examine(jobs, existing, NOW)
+    assert seen.renamed == {"container_metrics": ("container_metrics_original_2", 50)}
+    assert not [line for line in seen.made if "container_metrics_original" in line]
+
+    migrate.upgrade(existing)
+    with psycopg.connect(**existing.connection()) as connection:  # type: ignore[arg-type]
+        kept = connection.execute(
+            "SELECT count(*), max(id), (SELECT count(*) FROM busy) FROM container_metrics_original_2"
+        ).fetchone()
+        kind = connection.execute(
+            "SELECT relkind::text FROM pg_class WHERE oid = 'container_metrics'::regclass"
+        ).fetchone()
+    assert kept == (50, 50, 10)
+    assert kind == ("p",)
+    assert cutover.examine(jobs, existing, NOW).renamed == {}
+
+
+def test_the_command_says_that_the_old_metrics_are_renamed(
+    existing: DatabaseSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(existing, OLD_METRICS)
+    for name, value in servers.environment_of(existing).items():
+        monkeypatch.setenv(name, value)
+    run(["migrate-check"])
+    assert "is renamed to container_metrics_original" in capsys.readouterr().out
+
+
+def test_what_is_called_as_a_table_of_metrics_and_is_none_is_refused(existing: DatabaseSettings) -> None:
+    execute(existing, "CREATE VIEW host_metrics AS SELECT 1 AS one")
+    with pytest.raises(Misconfigured, match="what is called host_metrics is no table"):
+        migrate.upgrade(existing)
 
 
 def test_jobs_of_the_old_scheduler_s_own_table_are_told_apart(

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from aegis_lib.adapters.docker_engine import engines
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured
+from aegis_lib.metrics.model import ContainerCounters
 from aegis_lib.settings import DockerSettings
 from tests.docker_boxes import Boxes
 from tests.waiting import wait_until
@@ -135,6 +136,11 @@ def test_an_engine_over_ssh_is_watched_and_its_container_restarted(boxes: Boxes,
     wait_until(lambda: boxes.state(container)["Running"], description="the container to run")
     with engines.connect(DockerSettings(hosts=f"nas={sshd.address}")) as (engine,):
         assert [(c.engine, c.id) for c in engine.containers(boxes.only_label)] == [("nas", container)]
+        several = [container, *(boxes.make(f"other{number}") for number in range(12))]
+        assert set(several) <= {one.id for one in engine.running()}
+        assert {one: type(said) for one, said in engine.counters(several).items()} == dict.fromkeys(
+            several, ContainerCounters
+        )
         before = engine.inspect(container)
         assert engine.restart(container, 0).outcome.value == "restarted"
         after = engine.inspect(container)

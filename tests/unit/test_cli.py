@@ -33,10 +33,11 @@ from deployments.runs import NoSuchRun
 
 COMMANDS = ("jobs", "run", "history", "logs", "pause", "resume", "simulate", "add", "remove", "new-job",
             "ack", "up", "down", "doctor", "plan", "deploy", "alerts", "strikes", "memory",
-            "notify", "llm")  # fmt: skip
+            "notify", "llm", "report", "metrics", "anomalies")  # fmt: skip
 LEAVES = (*COMMANDS[:16], "alerts list", "alerts show", "strikes list", "strikes ack", "strikes clear",
           "memory recent", "memory search", "memory stats", "notify test", "llm status",
-          "llm replay")  # fmt: skip
+          "llm replay", "report", "metrics list", "metrics show", "anomalies list", "anomalies show",
+          "anomalies dismiss", "anomalies lessons", "anomalies unlearn")  # fmt: skip
 
 
 class Broken:

@@ -90,7 +90,8 @@ def test_the_configuration_does_not_change() -> None:
         (
             "zzz: 1\n",
             "aegis.yaml:1: unknown key 'zzz' at the top. Known keys: "
-            "alerts, approvals, commands, containers, digest, email, health, ledger, llm, memory.",
+            "alerts, anomaly, approvals, commands, containers, digest, email, health, ledger, llm, memory, "
+            "metrics, pictures, retention, sites, status_page.",
         ),
         (
             "containers:\n  rules:\n  - name: a\n  - name: b\n    engin: c\n",
@@ -251,7 +252,7 @@ def test_every_key_of_the_example_has_a_comment() -> None:
 
 def test_what_the_example_has_commented_out_is_right_too() -> None:
     text = EXAMPLE.read_text()
-    unset = ("rules: []", "quiet_hours: null", "maintenance: []", "jobs: {}", "  senders: []")
+    unset = ("rules: []", "quiet_hours: null", "maintenance: []", "jobs: {}", "  senders: []", "sites: []")
     for default in (f"  {line}\n" for line in unset):
         text = text.replace(default, "")
     enabled = re.sub(r"(?m)^( *)#(?=\S|  )(?! yaml)", r"\1", text)
@@ -263,6 +264,12 @@ def test_what_the_example_has_commented_out_is_right_too() -> None:
     assert parsed.llm.jobs == {"email_triage": 300_000}
     (sender,) = parsed.email.rules.senders
     assert set(type(sender).model_fields) == sender.model_fields_set
+    shop, port, record = parsed.sites.sites
+    assert set(type(shop).model_fields) - shop.model_fields_set == {"tcp", "dns", "banner"}
+    assert set(type(shop.content).model_fields) == shop.content.model_fields_set
+    assert shop.picture is not None
+    assert set(type(shop.picture).model_fields) == shop.picture.model_fields_set
+    assert (port.kind, record.kind) == ("tcp", "dns")
     (window,) = parsed.ledger.maintenance
     assert set(type(window).model_fields) == window.model_fields_set
 

@@ -337,8 +337,38 @@ def test_language_models_are_not_judged_without_the_database(tmp_path: Path) -> 
     assert doctor.models_check(away).ok is None
 
 
-def test_without_a_browser_elsewhere_nothing_is_said_of_one() -> None:
+@pytest.fixture
+def pictured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An aegis.yaml with a site that has pictures."""
+    file = tmp_path / "aegis.yaml"
+    file.write_text("sites: {sites: [{name: shop, url: 'https://shop.example/', picture: {}}]}\n")
+    monkeypatch.setenv("AEGIS_CONFIG", str(file))
+    return file
+
+
+@pytest.mark.parametrize("text", ["{}", "sites: {sites: [{name: a, url: 'https://a.example/'}]}", "sites: 7"])
+def test_without_pictures_of_sites_nothing_is_said_of_a_browser(
+    text: str, pictured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictured.write_text(text)
+    monkeypatch.setenv("PLAYWRIGHT_URL", "ws://browser:3000/aegis")
     assert browser_checks() == []
+
+
+def test_a_browser_of_this_machine_is_looked_for(
+    pictured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (check,) = browser_checks()
+    assert "no Chromium here" in red(check)
+    program = tmp_path / "chromium"
+    program.write_text("")
+    program.chmod(0o755)
+    (check,) = browser_checks()
+    assert (check.ok, str(program) in check.detail) == (True, True)
+    monkeypatch.setenv("AEGIS_CHROMIUM", str(tmp_path / "none"))
+    (check,) = browser_checks()
+    assert "none is no program" in red(check)
 
 
 @pytest.mark.parametrize(
@@ -350,7 +380,7 @@ def test_without_a_browser_elsewhere_nothing_is_said_of_one() -> None:
     ],
 )
 def test_a_browser_that_answers_is_green_and_its_path_is_not_shown(
-    url: str, asked: str, monkeypatch: pytest.MonkeyPatch
+    url: str, asked: str, pictured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     addresses = []
 
@@ -365,7 +395,9 @@ def test_a_browser_that_answers_is_green_and_its_path_is_not_shown(
     assert "hush" not in check.detail
 
 
-def test_a_browser_that_is_not_there_or_no_address_is_red(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_that_is_not_there_or_no_address_is_red(
+    pictured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def get(_address: httpx.URL, **_: Any) -> httpx.Response:
         raise httpx.ConnectError("refused")
 

@@ -1,4 +1,4 @@
-"""Docker engines over the Docker SDK's low-level client: list, inspect, restart, logs. It decides nothing.
+"""Docker engines over the Docker SDK's low-level client: list, inspect, measure, restart, logs. No decisions.
 
     with engines.connect(DockerSettings()) as found:
         found[0].containers()
@@ -17,7 +17,8 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,14 +40,27 @@ from aegis_lib.adapters.docker_engine.trouble import (
     shown,
     translated,
 )
+from aegis_lib.adapters.docker_engine.usage_reply import RunningItem, Usage
 from aegis_lib.containers.model import LOCAL_ENGINE, Inspected, Listed, RestartAnswer, RestartOutcome
-from aegis_lib.errors import AegisError, Misconfigured, NotConfigured, PermanentFailure
+from aegis_lib.errors import (
+    AegisError,
+    DependencyUnavailable,
+    Misconfigured,
+    NotConfigured,
+    PermanentFailure,
+)
+from aegis_lib.metrics.model import ContainerCounters, RunningContainer
 from aegis_lib.settings import DockerSettings
 
 T = TypeVar("T")
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 _ANY_VERSION = "1.41"
+_COUNTED_AT_ONCE = 32
+_COUNTED_AT_ONCE_OVER_SSH = 8
+"""A server of ssh lets ten sessions into one connection, unless it was told otherwise."""
+_COUNTING_SECONDS = 20.0
+"""After that no further container is asked about what it uses."""
 _ADDRESS = re.compile(r"^(unix:///|(tcp|https?|ssh)://[^/\s])\S*$")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 _CONTAINER_ID = re.compile(r"(?:/docker/|/containers/|docker-|libpod-)([0-9a-f]{64})\b")
@@ -132,7 +146,7 @@ def own_container_id(proc: Path = Path("/proc/self")) -> str | None:
 
 
 class DockerEngine:
-    """Implements the port `ContainerEngine`. See it for the exact meaning."""
+    """Implements the ports `ContainerEngine` and `ContainerMeter`. See them for the exact meaning."""
 
     def __init__(
         self, name: str, address: str, settings: DockerSettings | None = None, itself: str | None = None
@@ -172,6 +186,41 @@ class DockerEngine:
         except NotFound:
             return None
         return self._parsed(TypeAdapter(Details), raw).inspected()
+
+    def running(self) -> list[RunningContainer]:
+        """The running containers, by name, by one call."""
+        raw = self._ask(lambda client: client.containers(filters={"status": ["running"]}))
+        items = self._parsed(TypeAdapter(list[RunningItem]), raw)
+        return sorted((item.running() for item in items), key=lambda c: c.name)
+
+    def counters(self, container_ids: Sequence[str]) -> dict[str, ContainerCounters | AegisError]:
+        """What each has used so far, or why that cannot be told; those that are gone are left out.
+
+        The engine looks at its containers once a second and answers then: they are asked for side by side.
+        """
+        if not container_ids:
+            return {}
+        client = self._ask(lambda opened: opened)
+        until = time.monotonic() + _COUNTING_SECONDS
+        most = _COUNTED_AT_ONCE_OVER_SSH if self._address.startswith("ssh://") else _COUNTED_AT_ONCE
+        with ThreadPoolExecutor(min(most, len(container_ids))) as threads:
+            answers = list(threads.map(lambda one: self._counted(client, one, until), container_ids))
+        return {one: said for one, said in zip(container_ids, answers, strict=True) if said is not None}
+
+    def _counted(
+        self, client: docker.APIClient, container_id: str, until: float
+    ) -> ContainerCounters | AegisError | None:
+        if time.monotonic() > until:
+            return DependencyUnavailable(
+                self._place.system, "no time was left to ask about this container.", "see its load."
+            )
+        try:
+            raw = self._ask(lambda _: client.stats(container_id, stream=False, one_shot=True))
+            return self._parsed(TypeAdapter(Usage), raw).counters()
+        except NotFound:
+            return None
+        except AegisError as error:
+            return error
 
     def restart(self, container_id: str, stop_timeout_seconds: int) -> RestartAnswer:
         """Restart the container; also starts one that is stopped. What the engine refuses is an answer."""
@@ -258,6 +307,7 @@ class DockerEngine:
             version=version,
             timeout=self._settings.timeout_seconds,  # type: ignore[arg-type]
             tls=tls or False,
+            max_pool_size=_COUNTED_AT_ONCE,
         )
         if tls is not None:
             client.trust_env = False  # else REQUESTS_CA_BUNDLE would replace the engine's own authority
