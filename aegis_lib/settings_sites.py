@@ -1,4 +1,4 @@
-"""Secrets that watched sites want, each in a variable that its entry in aegis.yaml names. Logs none of them."""
+"""Secrets of watched sites, each in a variable that its entry in aegis.yaml names. Logs none of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cache
 
 from pydantic import Field, SecretStr, create_model
 
-from aegis_lib.settings import Settings
+from aegis_lib.setting_sources import Settings
 
 
 def site_secret(variable: str) -> SecretStr | None:

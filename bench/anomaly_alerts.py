@@ -31,8 +31,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from aegis_lib.anomaly import service
 from aegis_lib.anomaly.model import SITES, STEP, AnomalyConfig, Point, Series
 from aegis_lib.metrics.model import Kind
-from tests.fake_anomalies import FakeAnomalies
-from tests.fakes import FakeMemory, FakeNotifier, FakeState
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.anomalies import FakeAnomalies
+from tests.fakes.memory import FakeMemory
+from tests.fakes.state import FakeState
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 SCAN_EVERY = timedelta(minutes=15)

@@ -38,10 +38,11 @@ from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.db import database
 from aegis_lib.settings import DatabaseSettings, DiscordSettings
 from aegis_lib.web import exchange
-from tests.fake_commands import FakeHands
 from tests.fake_services import discord
 from tests.fake_services.discord import ADA, TASKS, FakeDiscord
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.commands import FakeHands
+from tests.fakes.memory import FakeMemory
 from tests.postgres import shared_server
 from tests.stack_process import StackProcess, temporary_directory
 

@@ -40,8 +40,9 @@ from aegis_lib.logs import set_level
 from aegis_lib.sites import judging, service
 from aegis_lib.sites.model import Site, SitesConfig
 from aegis_lib.sites.seen import SiteState
-from tests.fake_sites import FakeSiteStore
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
+from tests.fakes.sites import FakeSiteStore
 
 SERVER = Path(__file__).with_name("site_server.py")
 INTERVAL = timedelta(minutes=5)

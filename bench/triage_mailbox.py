@@ -35,7 +35,8 @@ from aegis_lib.mail.model import EmailConfig
 from aegis_lib.settings import DatabaseSettings, ImapSettings
 from tests import dovecot, mail_corpus, tcp_proxy
 from tests import postgres as servers
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
 
 
 class _NoModel:

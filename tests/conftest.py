@@ -18,7 +18,8 @@ from collections.abc import Iterator
 import pytest
 
 from aegis_lib.db import database as db
-from aegis_lib.settings import DatabaseSettings, Settings
+from aegis_lib.setting_sources import Settings
+from aegis_lib.settings import DatabaseSettings
 from deployments.embedded_postgres import EmbeddedPostgres
 from tests import dovecot as mail_servers
 from tests import postgres as servers

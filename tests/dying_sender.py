@@ -16,7 +16,8 @@ from aegis_lib.approvals import sending
 from aegis_lib.approvals.model import ApprovalsConfig
 from aegis_lib.db import database
 from aegis_lib.settings import DatabaseSettings, MailSenderSettings
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
 
 BEFORE = {"asked": "hand_over", "answered": "settle"}
 AFTER = {"claimed": "claim", "marked": "hand_over", "settled": "settle"}

@@ -56,7 +56,7 @@ _BY_UNIT: Mapping[Unit, float] = {
     Unit.MILLISECONDS: 50,
 }
 SMALLEST_FACTOR: Mapping[Unit, float] = {Unit.RATIO: 1.0, Unit.BYTES_PER_SECOND: 2.0}
-"""And traffic must be twice or half of what was expected: it comes in bursts. Ratios have a scale already ..."""
+"""And traffic must be twice or half of what was expected: it comes in bursts. Ratios have a scale ..."""
 USUAL_SMALLEST_FACTOR = 1.1
 """... and the rest must be a tenth away."""
 _WEIGHT = {Kind.CONTAINER: 2, Kind.SITE: 1, Kind.HOST: 0}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aegis_lib.errors import Misconfigured
-from aegis_lib.settings import LARGEST_FILE_CHARACTERS
+from aegis_lib.setting_sources import LARGEST_FILE_CHARACTERS
 
 OWNER = 10001
 """User and group of the containers, as the Dockerfile says."""

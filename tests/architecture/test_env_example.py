@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aegis_lib import settings
-from aegis_lib.settings import Settings
+from aegis_lib.setting_sources import Settings
 from tests.architecture.source import ROOT
 
 EXAMPLE = ROOT / ".env.example"

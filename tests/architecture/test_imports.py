@@ -49,12 +49,13 @@ AREAS = (
 )
 SERVICES = tuple(f"aegis_lib.{area}.{part}" for area in AREAS for part in ("service", "policy", "messages"))
 
+SETTINGS = ("aegis_lib.settings", "aegis_lib.settings_sites", "aegis_lib.setting_sources")
 CALLED_FROM_EVERYWHERE = {"aegis_lib.approvals.service", "aegis_lib.status_page.service"}
 MAIL_DECISIONS = ("authentication", "classifier", "features", "letters", "lexicon", "marks", "rules")
 FORBIDDEN = {
     "models know only values": (
         (*(f"aegis_lib/{area}/model.py" for area in AREAS), "aegis_lib/sites/seen.py"),
-        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", *SETTINGS,
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", *SERVICES, *IO_LIBRARIES),
     ),
     "policies decide without I/O, clock, settings or logs": (
@@ -62,13 +63,13 @@ FORBIDDEN = {
          "aegis_lib/status_page/composing.py", "aegis_lib/sites/judging.py",
          *(f"aegis_lib/mail/{part}.py" for part in MAIL_DECISIONS),
          "aegis_lib/anomaly/detection/*.py", "aegis_lib/changes/*.py"),
-        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", *SETTINGS,
          "aegis_lib.ports", "aegis_lib.logs", "aegis_lib.clock", "aegis_lib.web", "logging", "os", "time",
          "pathlib", *IO_LIBRARIES),
     ),
     "services know ports, not what implements them": (
         (*(f"aegis_lib/{area}/service.py" for area in AREAS), "aegis_lib/approvals/sending.py"),
-        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", "aegis_lib.settings",
+        ("prefect", "flows", "deployments", "aegis_lib.adapters", "aegis_lib.db", *SETTINGS,
          "aegis_lib.config", "aegis_lib.web", *IO_LIBRARIES),
     ),
     "adapters and stores know no service": (

@@ -12,7 +12,7 @@ from aegis_lib.anomaly.model import STEP, Held, Point, SeriesState
 from aegis_lib.db.database import Database
 from aegis_lib.metrics.model import ContainerSample, EngineReading, Family, HostSample
 from aegis_lib.ports.anomaly import AnomalyStore
-from tests.fake_anomalies import (
+from tests.fakes.anomalies import (
     HOST_CPU,
     NOON,
     SHOP,
@@ -22,7 +22,7 @@ from tests.fake_anomalies import (
     new_group,
     unusual,
 )
-from tests.fake_metrics import host_reading
+from tests.fakes.metrics import host_reading
 
 LEASE = timedelta(minutes=4)
 DAY = timedelta(days=1)

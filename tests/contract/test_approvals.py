@@ -14,7 +14,7 @@ from aegis_lib.approvals.policy import MOVES, Event
 from aegis_lib.db import database as db
 from aegis_lib.ports.approvals import ApprovalStore
 from tests.approval_values import DAY, HOUR, MINUTE, NOW, proposal
-from tests.fake_approvals import FakeApprovals
+from tests.fakes.approvals import FakeApprovals
 
 
 @pytest.fixture(params=["fake", "postgres"])

@@ -9,7 +9,7 @@ import pytest
 from aegis_lib.commands.model import CommandRecord, CommandState, Progress, Response, Written
 from aegis_lib.db.database import Database
 from aegis_lib.ports.commands import CommandStore
-from tests.fake_commands import ADA, FakeCommandStore
+from tests.fakes.commands import ADA, FakeCommandStore
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 ROOM, OTHER = "100000000000000003", "100000000000000004"

@@ -14,7 +14,7 @@ from aegis_lib.db.database import Database
 from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DockerSettings
 from tests.docker_boxes import Boxes
-from tests.fakes import FakeEngine, FakeStrikes
+from tests.fakes.containers import FakeEngine, FakeStrikes
 from tests.waiting import wait_until
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)

@@ -19,7 +19,10 @@ from aegis_lib.ports.health import OutageMemory
 from aegis_lib.ports.memory import EpisodicMemory
 from aegis_lib.ports.tasks import TaskList
 from aegis_lib.tasks.model import TaskStatus
-from tests.fakes import FakeDigests, FakeMemory, FakeOutageMemory, FakeTasks
+from tests.fakes.digest import FakeDigests
+from tests.fakes.health import FakeOutageMemory
+from tests.fakes.memory import FakeMemory
+from tests.fakes.tasks import FakeTasks
 
 # Later than any row's `created_at`, so that an event arrives when it happens.
 TEN_PM = datetime(2096, 1, 25, 22, 0, tzinfo=UTC)

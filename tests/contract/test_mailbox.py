@@ -15,7 +15,7 @@ from aegis_lib.errors import Misconfigured
 from aegis_lib.mail.model import HANDLED, MailboxRefused
 from aegis_lib.ports.mail import Mailbox
 from tests.dovecot import Dovecot
-from tests.fake_mailbox import FakeMailbox
+from tests.fakes.mailbox import FakeMailbox
 from tests.letters import letter
 
 NOW = datetime.now(UTC)

@@ -16,7 +16,7 @@ from aegis_lib.metrics.model import ContainerCounters, ContainerSample, EngineRe
 from aegis_lib.ports.metrics import MetricStore
 from aegis_lib.settings import DatabaseSettings, DockerSettings
 from tests.docker_boxes import Boxes
-from tests.fake_metrics import (
+from tests.fakes.metrics import (
     NOON,
     FakeContainerMeter,
     FakeMetricStore,

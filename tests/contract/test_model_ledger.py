@@ -8,7 +8,7 @@ import pytest
 
 from aegis_lib.db.language_models import ModelLedger
 from aegis_lib.llm.model import Asked, Refusal, Told, Turn, Verdict
-from tests.fakes import FakeModelLedger
+from tests.fakes.llm import FakeModelLedger
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

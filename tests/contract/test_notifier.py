@@ -14,7 +14,7 @@ from aegis_lib.ports.alerts import Notifier
 from aegis_lib.settings import AlertUrlSettings, DiscordSettings, TelegramSettings
 from tests.fake_services import discord as service
 from tests.fake_services.discord import FakeDiscord
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 
 
 class Case:

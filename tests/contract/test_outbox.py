@@ -25,7 +25,7 @@ from aegis_lib.alerts.model import (
 from aegis_lib.db.database import Database
 from aegis_lib.errors import DependencyUnavailable
 from aegis_lib.outcome import Outcome
-from tests.fakes import FakeChannel, FakeHistory, FakeOutbox
+from tests.fakes.alerts import FakeChannel, FakeHistory, FakeOutbox
 
 START = datetime(2026, 1, 25, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

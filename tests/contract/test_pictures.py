@@ -15,7 +15,7 @@ from aegis_lib.adapters.picture_files import PictureFiles as RealFiles
 from aegis_lib.db import database as db
 from aegis_lib.pictures.model import NewPicture, Picture, Region, Says, SiteHistory
 from aegis_lib.ports.pictures import PictureFiles, PictureStore
-from tests.fake_pictures import FakeFiles, FakePictures
+from tests.fakes.pictures import FakeFiles, FakePictures
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from aegis_lib.changes.model import Change, PageText, Topic
 from aegis_lib.db.database import Database
 from aegis_lib.ports.sites import SiteStore
 from aegis_lib.sites.seen import Check, Closing, IncidentKind, Opening, Recorded, SiteState, Standing
-from tests.fake_sites import FakeSiteStore
+from tests.fakes.sites import FakeSiteStore
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEASE = timedelta(minutes=4)

@@ -14,7 +14,9 @@ from aegis_lib.ports.memory import EpisodicMemory, ExpiringMemory
 from aegis_lib.ports.state import StateStore
 from aegis_lib.ports.tasks import TaskList
 from aegis_lib.tasks.model import TaskStatus
-from tests.fakes import FakeMemory, FakeState, FakeTasks
+from tests.fakes.memory import FakeMemory
+from tests.fakes.state import FakeState
+from tests.fakes.tasks import FakeTasks
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

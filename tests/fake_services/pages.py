@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +27,8 @@ PAGES = {
     "/greedy": f"{QUIET}<script>const all = []; setInterval(() => "
     "all.push(new Uint8Array(64 << 20).fill(1)), 20)</script>",
     "/banner": f"{QUIET}<div id='banner' style='background:red;height:300px'>cookies?</div>",
-    "/lazy": f"{QUIET}<div style='height:9000px'></div><img loading='lazy' src='/dot.svg' width=90 height=90>",
+    "/lazy": f"{QUIET}<div style='height:9000px'></div>"
+    "<img loading='lazy' src='/dot.svg' width=90 height=90>",
     "/late": f"{QUIET}<script>setTimeout(() => {{ document.body.innerHTML += '<p id=late>here</p>' }}, 400)"
     "</script>",
     "/animated": f"{QUIET}<style>@keyframes go {{to {{transform:translateX(600px)}}}}"
@@ -41,7 +41,8 @@ PAGES = {
     "() => fetch('/not-told'));fetch('/rtc-' + typeof RTCPeerConnection)</script>",
     "/files": f"{QUIET}<iframe src='file:///etc/passwd'></iframe><img src='file:///etc/hosts'>",
     "/gone-to-file": "<script>location = 'file:///etc/passwd'</script>",
-    "/dark": "<style>body{background:white} @media (prefers-color-scheme:dark){body{background:black}}</style>",
+    "/dark": "<style>body{background:white}"
+    "@media (prefers-color-scheme:dark){body{background:black}}</style>",
 }
 
 
@@ -139,9 +140,3 @@ def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[Pages]:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
-
-
-if __name__ == "__main__":
-    with serving(port=8099) as running:
-        print(running.url)
-        time.sleep(3600)

@@ -16,7 +16,7 @@ from aegis_lib.db.database import Database
 from aegis_lib.settings import DatabaseSettings
 from tests import postgres as servers
 from tests.docker_boxes import Boxes
-from tests.fake_anomalies import new_group, unusual
+from tests.fakes.anomalies import new_group, unusual
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -21,7 +21,7 @@ from deployments import catalogue, ledger, sync
 from deployments.api import NotFound, PrefectApi
 from deployments.catalogue import Catalogue
 from deployments.flow_facts import FlowFacts, read_flow_facts
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 from tests.postgres import environment_of
 
 CATALOGUE = """\

@@ -10,7 +10,7 @@ import pytest
 
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, NotConfigured
 from aegis_lib.outcome import Outcome, Report
-from tests.fakes import FakeMemory
+from tests.fakes.memory import FakeMemory
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -38,7 +38,7 @@ from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFail
 from aegis_lib.settings import DatabaseSettings
 from deployments.cli import exit_codes
 from deployments.cli.app import run
-from tests.fakes import FakeChannel, FakeHistory, FakeNotifier
+from tests.fakes.alerts import FakeChannel, FakeHistory, FakeNotifier
 from tests.postgres import environment_of
 
 NOW = datetime(2026, 1, 25, 12, 0, tzinfo=UTC)

@@ -32,7 +32,8 @@ from aegis_lib.settings import DatabaseSettings, MailSenderSettings
 from tests import postgres as servers
 from tests.approval_values import DAY, HOUR, MINUTE, proposal
 from tests.fake_services import smtp
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ApprovalsConfig()

@@ -29,10 +29,10 @@ from aegis_lib.db import database as db
 from aegis_lib.db.commands import CommandStore
 from aegis_lib.settings import DatabaseSettings, DiscordSettings
 from tests import postgres as servers
-from tests.fake_commands import FakeJobs
 from tests.fake_services import discord as discord_service
 from tests.fake_services.discord import ADA, EVE, TASKS, FakeDiscord
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.commands import FakeJobs
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,8 +262,8 @@ from aegis_lib.commands import service
 from aegis_lib.commands.model import CommandsConfig
 from aegis_lib.db import database
 from aegis_lib.settings import DatabaseSettings, DiscordSettings
-from tests.fake_commands import FakeJobs
-from tests.fakes import FakeNotifier
+from tests.fakes.commands import FakeJobs
+from tests.fakes.alerts import FakeNotifier
 from tests.integration.test_commands import hands
 settings = DiscordSettings()
 with discord_channel.connect(settings) as channel, database.connect(DatabaseSettings()) as db:

@@ -29,7 +29,8 @@ from aegis_lib.outcome import Outcome
 from aegis_lib.ports.containers import ContainerEngine
 from aegis_lib.settings import DatabaseSettings, DockerSettings
 from tests.docker_boxes import Boxes
-from tests.fakes import FakeEngine, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.containers import FakeEngine
 from tests.waiting import wait_until
 
 AT_ONCE = timedelta(0)

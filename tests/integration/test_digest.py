@@ -20,7 +20,7 @@ from aegis_lib.digest.model import DigestConfig, EveningReport, EventCounts, Win
 from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DatabaseSettings
 from tests import postgres as servers
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +158,7 @@ from aegis_lib.db import database
 from aegis_lib.digest import service
 from aegis_lib.digest.model import DigestConfig
 from aegis_lib.settings import DatabaseSettings
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 import time
 assert time.tzname[0] != "UTC"
 with database.connect(DatabaseSettings()) as db:

@@ -20,7 +20,8 @@ from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig, HealthReport, Outage, Stage
 from deployments.child_process import ChildProcess, trim
 from tests import requirement
-from tests.fakes import FakeAnsweringDatabase, FakeNotifier, FakeProbe
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.health import FakeAnsweringDatabase, FakeProbe
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +124,8 @@ from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.errors import DependencyUnavailable
 from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig
-from tests.fakes import FakeAnsweringDatabase, FakeNotifier, FakeProbe
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.health import FakeAnsweringDatabase, FakeProbe
 from tests.waiting import wait_until
 probe, notifier, spool = FakeProbe(), FakeNotifier(), Path(sys.argv[1])
 probe.broken = DependencyUnavailable("PostgreSQL", "away.")

@@ -23,7 +23,9 @@ from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured
 from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DockerSettings
 from tests.docker_boxes import Boxes
-from tests.fakes import FakeMemory, FakeNotifier, FakeStrikes
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.containers import FakeStrikes
+from tests.fakes.memory import FakeMemory
 
 ENGINE = "/var/run/docker.sock"
 

@@ -26,7 +26,7 @@ from aegis_lib.outcome import Outcome
 from aegis_lib.settings import DatabaseSettings
 from deployments.embedded_postgres import EmbeddedPostgres
 from tests import postgres, requirement
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
@@ -166,7 +166,7 @@ from aegis_lib.db.spooled_memory import SpooledMemory
 from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig
 from aegis_lib.settings import DatabaseSettings
-from tests.fakes import FakeNotifier
+from tests.fakes.alerts import FakeNotifier
 spool, settings, notifier = Spool(Path(sys.argv[1])), DatabaseSettings(), FakeNotifier()
 print("ready", flush=True)
 sys.stdin.readline()

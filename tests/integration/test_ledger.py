@@ -31,7 +31,8 @@ from aegis_lib.maintenance import MaintenanceWindow
 from aegis_lib.outcome import Outcome
 from aegis_lib.schedule import CronSchedule, IntervalSchedule, Schedule
 from aegis_lib.settings import DatabaseSettings
-from tests.fakes import FakeNotifier, FakeScheduledRuns
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.ledger import FakeScheduledRuns
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -35,7 +35,8 @@ from aegis_lib.settings import DatabaseSettings, ImapSettings
 from tests import postgres as servers
 from tests import tcp_proxy
 from tests.dovecot import Dovecot, running
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
 from tests.letters import RULES, letter
 
 NOW = datetime.now(UTC)

@@ -18,8 +18,8 @@ from aegis_lib.settings import DatabaseSettings
 from deployments.cli import exit_codes
 from deployments.cli.app import run
 from tests import postgres as servers
-from tests.fake_anomalies import WEB_CPU, WEB_MEMORY, new_group, unusual
-from tests.fake_metrics import host_reading
+from tests.fakes.anomalies import WEB_CPU, WEB_MEMORY, new_group, unusual
+from tests.fakes.metrics import host_reading
 
 
 @pytest.fixture(autouse=True)

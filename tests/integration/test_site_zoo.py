@@ -17,7 +17,8 @@ from aegis_lib.sites.model import DnsExpectation, JsonAssertion, Site, SitesConf
 from aegis_lib.sites.seen import Incident, IncidentKind, SitesReport
 from tests.fake_services import zoo as zoos
 from tests.fake_services.zoo import Zoo
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
 
 NOW = datetime.now(UTC)
 LIMIT = 0.7

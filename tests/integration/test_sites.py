@@ -23,8 +23,9 @@ from deployments.cli.app import run
 from tests import postgres as servers
 from tests.fake_services import zoo as zoos
 from tests.fake_services.zoo import Zoo
-from tests.fake_sites import FakePages, FakeProber, bad, good
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
+from tests.fakes.sites import FakePages, FakeProber, bad, good
 
 NOW = clock.utcnow()
 

@@ -10,7 +10,7 @@ from aegis_lib.anomaly import messages, policy
 from aegis_lib.anomaly.model import STEP, AnomalyConfig, Group, Lesson, Point, Series, Unusual
 from aegis_lib.metrics.model import METRICS, Family, Kind
 from aegis_lib.metrics.words import of_series, shown
-from tests.fake_anomalies import HOST_CPU, NOON, SHOP, WEB_CPU, WEB_MEMORY, new_group, unusual
+from tests.fakes.anomalies import HOST_CPU, NOON, SHOP, WEB_CPU, WEB_MEMORY, new_group, unusual
 
 CALM = timedelta(minutes=30)
 CONFIG = AnomalyConfig()

@@ -16,8 +16,10 @@ from aegis_lib.anomaly.model import STEP, AnomalyConfig, Held, ScanReport, Serie
 from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.metrics.model import Kind
 from aegis_lib.outcome import Outcome
-from tests.fake_anomalies import NOON, WEB_CPU, WEB_MEMORY, FakeAnomalies, new_group, unusual
-from tests.fakes import FakeMemory, FakeNotifier, FakeState
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.anomalies import NOON, WEB_CPU, WEB_MEMORY, FakeAnomalies, new_group, unusual
+from tests.fakes.memory import FakeMemory
+from tests.fakes.state import FakeState
 
 LEARNED = USUAL.warm_up_points + 60
 """So many quiet points before the first that may be told of."""

@@ -24,8 +24,9 @@ from aegis_lib.approvals.policy import MOVES, Event
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.outcome import Outcome
 from tests.approval_values import DAY, HOUR, MINUTE, NOW, proposal
-from tests.fake_approvals import FakeApprovals, FakeSender
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.approvals import FakeApprovals, FakeSender
+from tests.fakes.memory import FakeMemory
 
 LATER = SendResult(handover=Handover.LATER, said="450 busy")
 REFUSED = SendResult(handover=Handover.REFUSED, said="550 no such user")

@@ -22,7 +22,7 @@ from aegis_lib.approvals.policy import MOVES, Event
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.outcome import Outcome
 from tests.approval_values import DAY, HOUR, NOW, proposal
-from tests.fake_approvals import FakeApprovals
+from tests.fakes.approvals import FakeApprovals
 
 NO_RULES = ApprovalsConfig()
 RULES = ApprovalsConfig(allow=("customer_reply",))

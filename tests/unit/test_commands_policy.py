@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aegis_lib.commands import policy
 from aegis_lib.commands.model import Command, CommandsConfig, Mistake, Verb
 from aegis_lib.web import discord
-from tests.fake_commands import ADA, EVE, NOON, message
+from tests.fakes.commands import ADA, EVE, NOON, message
 
 CONFIG = CommandsConfig()
 

@@ -12,8 +12,9 @@ from aegis_lib.commands.model import Availability, CommandsConfig, CommandsRepor
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.outcome import Outcome
 from aegis_lib.tasks.model import TaskStatus
-from tests.fake_commands import ADA, EVE, NOON, FakeChannel, FakeCommandStore, FakeHands
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.commands import ADA, EVE, NOON, FakeChannel, FakeCommandStore, FakeHands
+from tests.fakes.memory import FakeMemory
 
 AWAY = DependencyUnavailable("Prefect server", "no answer.")
 

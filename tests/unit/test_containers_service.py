@@ -21,7 +21,9 @@ from aegis_lib.containers.model import (
 from aegis_lib.errors import DependencyUnavailable, Misconfigured
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
-from tests.fakes import Box, FakeEngine, FakeMemory, FakeNotifier, FakeStrikes
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.containers import Box, FakeEngine, FakeStrikes
+from tests.fakes.memory import FakeMemory
 
 START = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 CHECK = HealthCheck(interval_seconds=5, timeout_seconds=5, retries=3)

@@ -14,7 +14,10 @@ from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, P
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
 from aegis_lib.tasks.model import TaskStatus
-from tests.fakes import FakeDigests, FakeJournal, FakeMemory, FakeNotifier, FakeTasks
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.digest import FakeDigests, FakeJournal
+from tests.fakes.memory import FakeMemory
+from tests.fakes.tasks import FakeTasks
 
 TEN_PM = datetime(2026, 1, 25, 22, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

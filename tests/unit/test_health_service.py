@@ -12,14 +12,9 @@ from aegis_lib.health import service
 from aegis_lib.health.model import HealthConfig, HealthReport, Heartbeat, Outage, Stage
 from aegis_lib.memory.model import Importance, NewEpisode
 from aegis_lib.outcome import Outcome
-from tests.fakes import (
-    FakeAnsweringDatabase,
-    FakeHeart,
-    FakeNotifier,
-    FakeOutageMemory,
-    FakeProbe,
-    FakeSpooledMemory,
-)
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.health import FakeAnsweringDatabase, FakeHeart, FakeOutageMemory, FakeProbe
+from tests.fakes.memory import FakeSpooledMemory
 
 START = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 AWAY = DependencyUnavailable("PostgreSQL", "no connection to db:5432.", "start it.")

@@ -16,7 +16,7 @@ from aegis_lib.adapters.host_metrics import HostMeter
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.metrics import policy
 from aegis_lib.metrics.model import DiskCounters
-from tests.fake_metrics import NOON
+from tests.fakes.metrics import NOON
 
 Part = namedtuple("Part", "device mountpoint fstype opts")
 Disk = namedtuple("Disk", "read_bytes write_bytes busy_time")

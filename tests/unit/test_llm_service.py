@@ -21,7 +21,8 @@ from aegis_lib.llm import prompt_files, service
 from aegis_lib.llm.model import Ending, LlmConfig, NoReply, Pace, Question, Reply, Trouble, Verdict
 from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Frozen
-from tests.fakes import FakeMemory, FakeModelLedger, FakeModelProvider
+from tests.fakes.llm import FakeModelLedger, FakeModelProvider
+from tests.fakes.memory import FakeMemory
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 SECRET = "zai-key-of-this-test"

@@ -11,7 +11,8 @@ from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.memory import service
 from aegis_lib.memory.model import CleanupReport, Deleted, Importance, MemoryConfig
 from aegis_lib.outcome import Outcome
-from tests.fakes import FakeEmbedder, FakeMemory
+from tests.fakes.digest import FakeEmbedder
+from tests.fakes.memory import FakeMemory
 
 NOW = datetime(2026, 3, 1, 0, 30, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -20,7 +20,7 @@ from aegis_lib.metrics.model import (
     NetworkCounters,
     RunningContainer,
 )
-from tests.fake_metrics import NOON, container, counters, host_reading
+from tests.fakes.metrics import NOON, container, counters, host_reading
 
 MINUTE = timedelta(minutes=1)
 GAP = 300.0

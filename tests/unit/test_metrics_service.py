@@ -10,7 +10,7 @@ from aegis_lib.errors import DependencyUnavailable, PermanentFailure
 from aegis_lib.metrics import service
 from aegis_lib.metrics.model import CollectionReport, CpuTimes, MetricsConfig
 from aegis_lib.outcome import Outcome
-from tests.fake_metrics import (
+from tests.fakes.metrics import (
     NOON,
     FakeContainerMeter,
     FakeHostMeter,

@@ -16,8 +16,9 @@ from aegis_lib.pictures import service
 from aegis_lib.pictures.model import EVENT_TYPE, PictureRules, PicturesConfig, PicturesReport, Region
 from aegis_lib.pictures.service import Studio
 from aegis_lib.sites.model import Site
-from tests.fake_pictures import FakeCamera, FakeFiles, FakePictures, studio
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
+from tests.fakes.pictures import FakeCamera, FakeFiles, FakePictures, studio
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PAUSE = timedelta(hours=6)

@@ -12,7 +12,7 @@ from aegis_lib.memory.model import Importance
 from aegis_lib.outcome import Outcome
 from aegis_lib.retention import messages, policy, service
 from aegis_lib.retention.model import Kind, KindRow, Removed, RetentionConfig, RetentionReport
-from tests.fakes import FakeMemory
+from tests.fakes.memory import FakeMemory
 
 NOW = datetime(2026, 3, 14, 1, 15, tzinfo=UTC)
 LLM_DAYS = 14

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aegis_lib.sites import judging
 from aegis_lib.sites.model import JsonAssertion, Site, SitesConfig
 from aegis_lib.sites.seen import Certificate, Probe, Verdict
-from tests.fake_sites import bad, good
+from tests.fakes.sites import bad, good
 
 NOW = datetime(2026, 1, 25, 12, tzinfo=UTC)
 URL = "https://shop.example/"

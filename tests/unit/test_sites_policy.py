@@ -20,7 +20,7 @@ from aegis_lib.sites.seen import (
     SiteState,
     Standing,
 )
-from tests.fake_sites import bad, good
+from tests.fakes.sites import bad, good
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 

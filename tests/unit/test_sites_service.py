@@ -15,8 +15,9 @@ from aegis_lib.outcome import Outcome
 from aegis_lib.sites import service
 from aegis_lib.sites.model import Site, SitesConfig
 from aegis_lib.sites.seen import Certificate, Failure, FailureKind, Probe, SitesReport
-from tests.fake_sites import FakePages, FakeProber, FakeSiteStore, bad, good
-from tests.fakes import FakeMemory, FakeNotifier
+from tests.fakes.alerts import FakeNotifier
+from tests.fakes.memory import FakeMemory
+from tests.fakes.sites import FakePages, FakeProber, FakeSiteStore, bad, good
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 AWAY = DependencyUnavailable("Chat", "does not answer.")

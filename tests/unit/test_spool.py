@@ -14,7 +14,7 @@ from aegis_lib.db.spool import FlushReport, RecordTooLarge, Spool, SpoolFull, Sp
 from aegis_lib.db.spooled_memory import SpooledMemory, flush_into
 from aegis_lib.errors import DependencyUnavailable, Misconfigured, PermanentFailure
 from aegis_lib.memory.model import Importance
-from tests.fakes import FakeMemory
+from tests.fakes.memory import FakeMemory
 
 AWAY = DependencyUnavailable("PostgreSQL", "is away")
 THEN = datetime(2026, 1, 25, 6, tzinfo=UTC)

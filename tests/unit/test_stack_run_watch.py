@@ -7,7 +7,7 @@ from typing import Any
 
 from deployments import run_watch
 from deployments.api import Refused
-from tests.fakes import FakeMemory
+from tests.fakes.memory import FakeMemory
 
 NOW = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from aegis_lib.status_page.model import (
     StatusPageConfig,
 )
 from tests import status_page_values as values
-from tests.fake_status_page import FakePlace, FakeStatusPageStore
+from tests.fakes.status_page import FakePlace, FakeStatusPageStore
 
 NOW, MINUTE = values.NOW, values.MINUTE
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onload=x {{ 7*7 }} \u202egnp.exe"

@@ -27,7 +27,8 @@ from aegis_lib.commands.model import (
 )
 from aegis_lib.errors import PermanentFailure
 from aegis_lib.web import discord, text
-from tests.fakes import FakeStrikes, FakeTasks
+from tests.fakes.containers import FakeStrikes
+from tests.fakes.tasks import FakeTasks
 
 NOON = datetime(2026, 1, 25, 12, tzinfo=UTC)
 ADA, EVE = "400000000000000001", "400000000000000666"
