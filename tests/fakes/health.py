@@ -1,10 +1,11 @@
-"""Fakes of what the health check asks and tells."""
+"""Fakes of what the health check asks and tells, and of the memory that spools."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from aegis_lib.health.model import Flushed, Outage, Stage
 from aegis_lib.memory.model import NewEpisode
@@ -98,3 +99,16 @@ class FakeHeart:
         if self.broken is not None:
             raise self.broken
         self.pings += 1
+
+
+class FakeSpooledMemory(FakeMemory):
+    """Takes events into the spool of a database; never has an id for them."""
+
+    def __init__(self, database: FakeAnsweringDatabase) -> None:
+        super().__init__()
+        self.database = database
+
+    def record(self, *arguments: Any, **fields: Any) -> int | None:
+        super().record(*arguments, **fields)
+        self.database.waiting.append(self.recorded[-1])
+        return None

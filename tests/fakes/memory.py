@@ -1,4 +1,4 @@
-"""A fake of the agent's memory, and of the one that spools."""
+"""A fake of the agent's memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aegis_lib.memory.model import EMBEDDING_DIMENSIONS, Deleted, Episode, Importance, NewEpisode
-from tests.fakes.health import FakeAnsweringDatabase
 
 
 class FakeMemory:
@@ -127,16 +126,3 @@ def _check_vector(embedding: Sequence[float]) -> None:
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
-
-
-class FakeSpooledMemory(FakeMemory):
-    """Takes events into the spool of a database; never has an id for them."""
-
-    def __init__(self, database: FakeAnsweringDatabase) -> None:
-        super().__init__()
-        self.database = database
-
-    def record(self, *arguments: Any, **fields: Any) -> int | None:
-        super().record(*arguments, **fields)
-        self.database.waiting.append(self.recorded[-1])
-        return None

@@ -13,8 +13,13 @@ from aegis_lib.health.model import HealthConfig, HealthReport, Heartbeat, Outage
 from aegis_lib.memory.model import Importance, NewEpisode
 from aegis_lib.outcome import Outcome
 from tests.fakes.alerts import FakeNotifier
-from tests.fakes.health import FakeAnsweringDatabase, FakeHeart, FakeOutageMemory, FakeProbe
-from tests.fakes.memory import FakeSpooledMemory
+from tests.fakes.health import (
+    FakeAnsweringDatabase,
+    FakeHeart,
+    FakeOutageMemory,
+    FakeProbe,
+    FakeSpooledMemory,
+)
 
 START = datetime(2026, 1, 25, 6, 0, tzinfo=UTC)
 AWAY = DependencyUnavailable("PostgreSQL", "no connection to db:5432.", "start it.")
