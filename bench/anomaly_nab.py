@@ -33,7 +33,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from aegis_lib.anomaly.detection import USUAL, Detector
+from aegis_lib.anomaly.detection.detector import Detector
+from aegis_lib.anomaly.detection.model import USUAL
 
 NEEDS = ("pandas==2.2.3", "numpy<2", "scipy", "simplejson")
 """pandas 3 gives the labeller arrays that it cannot write to."""

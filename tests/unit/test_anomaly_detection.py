@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aegis_lib.anomaly.detection import USUAL, Detector, Parameters, Reason, Score
+from aegis_lib.anomaly.detection.detector import Detector
+from aegis_lib.anomaly.detection.model import USUAL, Parameters, Reason, Score
 from aegis_lib.errors import PermanentFailure
 
 START = datetime(2025, 3, 3, tzinfo=UTC)  # a Monday

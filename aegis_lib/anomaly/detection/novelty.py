@@ -85,7 +85,7 @@ class Novelty:
             if value == only:
                 self._bins[0] = (value, self._points)
                 return
-            self._rebin(max(abs(value - only) / 8, abs(only) * _FINEST, _LEAST_WIDTH))
+            self._rebin(max(abs(value - only) / 64, abs(only) * _FINEST, _LEAST_WIDTH))
         self._make_room(value)
         place = self._place(value)
         self._bins[place] = (value, self._points)
