@@ -28,6 +28,7 @@ from imap_tools.imap_utf7 import utf7_encode
 
 from aegis_lib.settings import ImapSettings
 from tests.fake_services.tls import certificate_files
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 HOW_TO_INSTALL = "apt-get install dovecot-imapd, and run the tests as root."
@@ -135,7 +136,7 @@ class Dovecot:
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self._letters = itertools.count(1)
-        self.port, self.tls_port = _free_port(), _free_port()
+        self.port, self.tls_port = free_port(), free_port()
 
     def start(self) -> None:
         _, self.authority = certificate_files("localhost", self.root)
@@ -269,12 +270,6 @@ class Dovecot:
 
 def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

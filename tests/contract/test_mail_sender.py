@@ -16,6 +16,7 @@ from aegis_lib.settings import MailSenderSettings
 from tests.approval_values import NOW
 from tests.fake_services import smtp
 from tests.fake_services.tls import self_signed
+from tests.loopback import free_port
 from tests.waiting import wait_until
 
 LETTER = Letter(
@@ -145,7 +146,7 @@ def test_a_mail_server_that_breaks_before_the_mail_costs_no_attempt(point: smtp.
 
 
 def test_nobody_listening_is_said_with_the_place() -> None:
-    port = smtp.free_port()
+    port = free_port()
     with pytest.raises(DependencyUnavailable, match=f"127.0.0.1:{port}: Connection refused"):
         sender(port).send(LETTER, agreed)
 

@@ -29,6 +29,7 @@ import h2.events
 
 from tests.fake_services.authority import issue, serving
 from tests.fake_services.name_server import NameServer
+from tests.loopback import free_port
 
 HOST = "127.0.0.1"
 OTHER_HOST = "127.0.0.2"
@@ -104,7 +105,7 @@ class Zoo:
         names, _ = await loop.create_datagram_endpoint(NameServer, local_addr=(HOST, 0))
         self._servers.append(names)
         self.ports["names"] = names.get_extra_info("sockname")[1]
-        self.ports["refused"] = _free_port()
+        self.ports["refused"] = free_port()
         self.ports["full"] = self._full()
 
     async def _serve(
@@ -326,11 +327,6 @@ def _reset(writer: Writer) -> None:
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-def _free_port() -> int:
-    with socket.create_server((HOST, 0)) as found:
-        return int(found.getsockname()[1])
 
 
 ANIMALS: dict[str, Animal] = {

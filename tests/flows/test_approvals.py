@@ -18,6 +18,7 @@ from aegis_lib.settings import DatabaseSettings
 from tests import postgres as servers
 from tests.approval_values import proposal
 from tests.fake_services import smtp
+from tests.loopback import free_port
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -125,7 +126,7 @@ def test_a_mail_server_that_is_away_is_retried_and_nothing_is_lost(
 ) -> None:
     row = proposed(database)
     service.approve(database.approvals, row.number, "ada", clock.utcnow())
-    monkeypatch.setenv("EMAIL_SMTP_PORT", str(smtp.free_port()))
+    monkeypatch.setenv("EMAIL_SMTP_PORT", str(free_port()))
     import flows.send_approved as module
 
     quick = module.send_approved.with_options(retries=0)
