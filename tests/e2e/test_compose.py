@@ -218,6 +218,15 @@ def test_the_doctor_is_green_inside(stack: ComposeStack) -> None:
         assert red == []
 
 
+def test_hosts_and_containers_are_measured_through_the_proxy(stack: ComposeStack) -> None:
+    assert stack.outcome_of("metrics_collect") == "Completed"
+    measured = stack.sql("aegis", "SELECT DISTINCT name FROM container_metrics WHERE memory_bytes > 0")
+    running = stack.containers()
+    assert {running[service]["Name"].removeprefix("/") for service in RUNNING} <= set(measured)
+    assert stack.sql("aegis", "SELECT count(*) > 0 FROM host_metrics WHERE memory_used_ratio > 0") == ["t"]
+    assert stack.outcome_of("anomaly_scan") in {"Completed", "NoInput"}  # five minutes are one point
+
+
 def test_the_status_page_is_served_to_this_host_alone_and_by_nobody_who_could_change_it(
     stack: ComposeStack,
 ) -> None:
