@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 from playwright.async_api import Browser, BrowserType, Playwright
 from playwright.async_api import Error as BrowserError
+from playwright.async_api import TimeoutError as TooLong
 
 from aegis_lib.errors import AegisError, DependencyUnavailable, Misconfigured, NotConfigured
 from aegis_lib.logs import get_logger
@@ -28,6 +29,7 @@ SYSTEM = "browser"
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 _START_MS = 30_000
 _CONNECT_SECONDS = 30.0
+_DEBUGGER_SECONDS = (8.0, 8.0, 14.0)
 _HEAP_MEGABYTES = 512
 ARGUMENTS = (
     "--disable-quic",
@@ -136,19 +138,23 @@ def shown(url: str) -> str:
 async def connected(kind: BrowserType, url: str) -> Browser:
     """The browser elsewhere: `ws://` is Playwright's protocol, `http://` Chromium's own.
 
+    A Chromium that is just starting may leave a debugger without an answer, so that one asks again.
+
     Raises:
         DependencyUnavailable: it does not answer.
         Misconfigured: what answers there is no such browser, or Playwright of another version.
     """
-    milliseconds = _CONNECT_SECONDS * 1000
-    refusal: AegisError
-    try:
-        if url.startswith("ws"):
-            return await kind.connect(url, timeout=milliseconds)
-        return await kind.connect_over_cdp(url, timeout=milliseconds)
-    except BrowserError as error:
-        refusal = _refusal(url, str(error))
-    raise refusal  # out here: the library's error holds the whole address
+    playwrights = url.startswith("ws")
+    connect = kind.connect if playwrights else kind.connect_over_cdp
+    said = ""
+    for seconds in (_CONNECT_SECONDS,) if playwrights else _DEBUGGER_SECONDS:
+        try:
+            return await connect(url, timeout=seconds * 1000)
+        except BrowserError as error:
+            said = str(error)
+            if not isinstance(error, TooLong):
+                break
+    raise _refusal(url, said)  # out here: the library's error holds the whole address
 
 
 def _refusal(url: str, said: str) -> AegisError:
