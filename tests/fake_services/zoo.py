@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -56,6 +57,7 @@ class Zoo:
         self.ports: dict[str, int] = {}
         self._held: list[socket.socket] = []
         self._servers: list[asyncio.Server | asyncio.BaseTransport] = []
+        self._visitors: weakref.WeakSet[Writer] = weakref.WeakSet()
         self.root = issue("Zoo Authority", authority=True, ends=timedelta(days=900))
         self.ca_file = directory / "authority.pem"
         self.ca_file.write_bytes(self.root.pem)
@@ -117,6 +119,7 @@ class Zoo:
         port: int = 0,
     ) -> None:
         async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
+            self._visitors.add(writer)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 await handler(reader, writer)
             writer.close()
@@ -234,6 +237,11 @@ class Zoo:
         """In the loop's thread: take no more visitors."""
         for server in self._servers:
             server.close()
+
+    def send_away(self) -> None:
+        """In the loop's thread: let go of every visitor that is still there."""
+        for writer in list(self._visitors):
+            writer.transport.abort()
 
     def close(self) -> None:
         for held in self._held:
@@ -363,6 +371,8 @@ def running(directory: Path) -> Iterator[Zoo]:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            zoo.send_away()
+            await asyncio.sleep(0.05)  # transports say farewell in the loop
 
         asyncio.run_coroutine_threadsafe(leave(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
